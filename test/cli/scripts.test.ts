@@ -1,0 +1,164 @@
+/** Runs every script of this folder against the built program and, where it asks for one, a fake fleet. */
+import { execFileSync } from 'node:child_process'
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { type Listening, listenUnix } from '../../node/api/listen.ts'
+import { createApi } from '../../node/api/server.ts'
+import { FakeBackend } from './fake-backend.ts'
+import { difference, parseScript, runProgram, type Step, words } from './script.ts'
+
+const folder = fileURLToPath(new URL('.', import.meta.url))
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const scripts = readdirSync(folder).filter((name) => name.endsWith('.txt'))
+const quiet = { warn: () => undefined, error: () => undefined }
+
+let program = ''
+let cwd = ''
+let peers: { name: string; backend: FakeBackend; listening: Listening }[] = []
+let env: Record<string, string> = {}
+
+beforeAll(() => {
+  // Builds only what changed since the last build.
+  execFileSync(process.execPath, [join(root, 'cli/bundle.mjs')], { stdio: 'pipe' })
+  program = join(root, 'dist/nixfleet.cjs')
+})
+beforeEach(() => {
+  cwd = mkdtempSync(join(tmpdir(), 'nf-cli-'))
+  env = {
+    HOME: cwd,
+    XDG_CONFIG_HOME: join(cwd, 'config'),
+    PATH: process.env['PATH'] ?? '',
+    TERM: 'xterm',
+  }
+})
+afterEach(async () => {
+  for (const { listening } of peers) await listening.close()
+  peers = []
+  rmSync(cwd, { recursive: true })
+})
+
+/** What `@` lines do. */
+const directives: Readonly<Record<string, (argument: string) => void | Promise<void>>> = {
+  /** Makes a file: its name, then its content. */
+  file: (argument) => {
+    const [name = '', ...content] = argument.split(' ')
+    mkdirSync(join(cwd, name, '..'), { recursive: true })
+    writeFileSync(join(cwd, name), `${content.join(' ')}\n`)
+  },
+  /** Takes bytes off the end of a file. */
+  cut: (argument) => {
+    const [name = '', bytes = ''] = argument.split(' ')
+    const whole = readFileSync(join(cwd, name))
+    writeFileSync(join(cwd, name), whole.subarray(0, whole.length - Number(bytes)))
+  },
+  /** Changes one byte of a file, counted from its end if below zero. */
+  flip: (argument) => {
+    const [name = '', at = ''] = argument.split(' ')
+    const bytes = readFileSync(join(cwd, name))
+    const place = (Number(at) + bytes.length) % bytes.length
+    bytes[place] = (bytes[place] ?? 0) ^ 1
+    writeFileSync(join(cwd, name), bytes)
+  },
+  copy: (argument) => {
+    const [from = '', to = ''] = argument.split(' ')
+    copyFileSync(join(cwd, from), join(cwd, to))
+  },
+  /** The first peer finds that facts before those of a bundle are missing. */
+  gaps: (argument) => {
+    const [peer] = peers
+    if (peer) peer.backend.gaps = argument === 'on'
+  },
+  chmod: (argument) => {
+    const [mode = '', name = ''] = argument.split(' ')
+    chmodSync(join(cwd, name), Number.parseInt(mode, 8))
+  },
+  /** A file must have this mode. */
+  mode: (argument) => {
+    const [mode, name = ''] = argument.split(' ')
+    expect((statSync(join(cwd, name)).mode & 0o777).toString(8), name).toBe(mode)
+  },
+  env: (argument) => {
+    const [name = '', value = ''] = argument.split('=')
+    env[name] = value
+  },
+  /** Serves the fleet that `bootstrap --out fleet` made, at a socket for each of these hosts. */
+  serve: async (argument) => {
+    const trust = {
+      rootHash: readFileSync(join(cwd, 'fleet/trust/root.hash'), 'utf8').trim(),
+      root: new Uint8Array(readFileSync(join(cwd, 'fleet/trust/root.cbor'))),
+      config: new Uint8Array(readFileSync(join(cwd, 'fleet/trust/group.cbor'))),
+    }
+    const [first = '', ...others] = argument.split(' ')
+    const backend = new FakeBackend(first, trust)
+    for (const name of [first, ...others]) {
+      const path = join(cwd, '.nixfleet-demo', 'sockets', `${name}.sock`)
+      peers.push({
+        name,
+        backend,
+        listening: await listenUnix(createApi({ backend, log: quiet }), path),
+      })
+    }
+  },
+  /** A peer stops answering. */
+  kill: async (name) => {
+    await peers.find((peer) => peer.name === name)?.listening.close()
+  },
+  verdict: (verdict) => {
+    const [peer] = peers
+    if (peer) peer.backend.knobs.verdict = verdict as 'admit' | 'conflict' | 'silent'
+  },
+  failing: (host) => {
+    const [peer] = peers
+    if (peer) peer.backend.knobs.failing = host === '-' ? undefined : host
+  },
+  reachable: (count) => {
+    const [peer] = peers
+    if (peer) peer.backend.knobs.reachable = Number(count)
+  },
+}
+
+describe('scripts of the command line', () => {
+  it('are there', () => {
+    expect(scripts.length).toBeGreaterThan(3)
+  })
+
+  it.each(scripts)('%s', async (name) => {
+    const steps = parseScript(readFileSync(join(folder, name), 'utf8'))
+    expect(steps.length).toBeGreaterThan(0)
+    for (const step of steps) {
+      if ('directive' in step) {
+        const act = directives[step.directive]
+        if (act === undefined)
+          throw new Error(`${name}:${step.line}: no directive ${step.directive}`)
+        await act(step.argument)
+      } else await check(name, step)
+    }
+  })
+})
+
+async function check(name: string, step: Step): Promise<void> {
+  const [first, ...args] = words(step.text)
+  expect(first, `${name}:${step.line}`).toBe('nixfleet')
+  const redirect = args.indexOf('>>')
+  const target = redirect < 0 ? undefined : args[redirect + 1]
+  const ran = await runProgram(program, redirect < 0 ? args : args.slice(0, redirect), { cwd, env })
+  if (target !== undefined) writeFileSync(join(cwd, target), ran.stdout)
+  const stdout = target === undefined ? ran.stdout : ''
+  const where = `${name}:${step.line}: ${step.text}\n`
+  expect(ran.exit, `${where}${ran.stdout}${ran.stderr}`).toBe(step.exit)
+  expect(difference(step.stdout, stdout), `${where}stdout`).toBeUndefined()
+  expect(difference(step.stderr, ran.stderr), `${where}stderr`).toBeUndefined()
+}
