@@ -1,0 +1,78 @@
+/** What is signed, and what must be on the disk before it is said (SPEC §5, §6.7, §7.1). */
+import type { Mutant } from '../mutant.ts'
+
+export const WORDS: readonly Mutant[] = [
+  {
+    name: 'said-before-it-is-kept',
+    rule: 'SPEC §7.1: nothing that a voter says leaves before it is on its disk',
+    edits: [
+      {
+        file: 'node/gate-service.ts',
+        find: '    await this.#log.keep(message)\n    this.#publish(message)\n',
+        replace: '    this.#publish(message)\n    await this.#log.keep(message)\n',
+      },
+    ],
+    catch: { scenarios: ['calm'] },
+  },
+  {
+    name: 'vote-without-fsync',
+    rule: 'SPEC §7.1: no vote leaves while a crash may still take it from the disk',
+    edits: [
+      {
+        file: 'node/gate-log.ts',
+        find: 'await this.#store.write([{ key, value: bytes }], { sync: true })',
+        replace:
+          "await this.#store.write([{ key, value: bytes }], { sync: message.kind !== 'vote' })",
+      },
+    ],
+    catch: { scenarios: ['calm'] },
+  },
+  {
+    name: 'halt-without-fsync',
+    rule: 'SPEC §6.3: no crash takes a halt from who held it',
+    edits: [
+      {
+        file: 'node/ingest.ts',
+        find: 'options.sync || taken.some(isForGood)',
+        replace: "options.sync || (from === '' && taken.some(isForGood))",
+      },
+    ],
+    catch: { scenarios: ['halt-then-crash'] },
+  },
+  {
+    name: 'signed-for-another-type',
+    rule: 'SPEC §5: no signature covers bytes that stand for another type of message',
+    edits: [
+      {
+        file: 'protocol/signed.ts',
+        find: 'utf8(`nixfleet/v1/',
+        replace: 'utf8(`nixfleet/v1/any.',
+      },
+    ],
+    catch: { scenarios: ['calm'] },
+  },
+  {
+    name: 'one-feed-for-each-key',
+    rule: 'SPEC §5.2: no two runs of one key share a feed: a feed is a key and a session',
+    edits: [
+      {
+        file: 'protocol/feed.ts',
+        find: 'session: Session): FeedKey {\n',
+        replace: "given: Session): FeedKey {\n  const session = given.replace(/./g, '0')\n",
+      },
+    ],
+    catch: { scenarios: ['calm'] },
+  },
+  {
+    name: 'fork-freezes-the-basis',
+    rule: 'SPEC §6.7: a fork stops no feed but its own',
+    edits: [
+      {
+        file: 'rollout/gate-judge.ts',
+        find: 'forks.has(feedKey(author, session)))',
+        replace: "(forks.size > 0 && author !== '') || forks.has(feedKey(author, session)))",
+      },
+    ],
+    catch: { scenarios: ['forked-feed'] },
+  },
+]
