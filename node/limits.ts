@@ -50,6 +50,10 @@ export const MAILBOX_TASKS_MAX: number = 4096
 
 /** Free bytes before a store that ran full is opened again: the log, the manifest and one table. */
 export const STORE_REOPEN_FREE_BYTES_MIN: number = 8 * 1024 * 1024
+/** What LevelDB gathers in memory before it becomes a table: twice this at most; a host writes a few MB a day. */
+export const STORE_WRITE_BUFFER_BYTES: number = 1024 * 1024
+/** Blocks of tables kept in memory: facts are read at the start and by sync, in rows. */
+export const STORE_CACHE_BYTES: number = 2 * 1024 * 1024
 /** A key of the store: the longest (a feed, a sequence and a prefix) has about 140 characters. */
 export const STORE_KEY_CHARS_MAX: number = 256
 

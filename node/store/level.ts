@@ -8,7 +8,11 @@
 import { statfs } from 'node:fs/promises'
 import { Level } from 'level'
 import { NodeError } from '../errors.ts'
-import { STORE_REOPEN_FREE_BYTES_MIN } from '../limits.ts'
+import {
+  STORE_CACHE_BYTES,
+  STORE_REOPEN_FREE_BYTES_MIN,
+  STORE_WRITE_BUFFER_BYTES,
+} from '../limits.ts'
 import type { Store, StoreOp } from '../ports.ts'
 import { assertStoreKeys } from './keys.ts'
 
@@ -86,7 +90,11 @@ class LevelStore implements Store {
 }
 
 async function openDatabase(directory: string): Promise<Database> {
-  const database: Database = new Level<string, Uint8Array>(directory, { valueEncoding: 'view' })
+  const database: Database = new Level<string, Uint8Array>(directory, {
+    valueEncoding: 'view',
+    cacheSize: STORE_CACHE_BYTES,
+    writeBufferSize: STORE_WRITE_BUFFER_BYTES,
+  })
   try {
     await database.open()
   } catch (error) {
