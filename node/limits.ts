@@ -220,6 +220,8 @@ export const PIECE_STREAMS_MAX: number = 512
 export const SWARM_STARTS_MAX: number = 4
 /** Without one new piece for so long a download says that it stands still. */
 export const SWARM_STALL_MS: number = 20_000
+/** Without a piece for so long a download is over, and memory is spared again. */
+export const BULK_REST_MS: number = 10_000
 /** Piece lists in memory: 128 KiB each for the largest NAR. */
 export const PIECE_LISTS_MAX: number = 64
 /** Peers that are asked so often; of more each is asked less often, so that looking costs no more. */

@@ -13,6 +13,7 @@ import { handleApiAsk } from './api/ask.ts'
 import { type Listening, listenTcp, listenUnix } from './api/listen.ts'
 import { type ApiOptions, createApi } from './api/server.ts'
 import { NodeBackend } from './backend.ts'
+import { BulkMemory } from './bulk-memory.ts'
 import { systemClock, systemRandom } from './clock.ts'
 import type { NodeConfig } from './config.ts'
 import { FileDepot } from './depot.ts'
@@ -59,11 +60,13 @@ export async function startNode(config: NodeConfig): Promise<StartedNode> {
     const depot = await FileDepot.open(join(config.data, 'nars'))
     const network = openNetwork(config, { trust: files.trust, keys, log })
     const world = { network, random, log, depot, system, clock: systemClock(), trust: files.trust }
+    const memory = new BulkMemory(world.clock)
     const swarm = await openSwarm(world, {
       folder: join(config.data, 'swarm'),
       ...config.swarm,
       isNear: (peer) => hostNamed(runtime.parts.trust, peer) !== undefined,
       pathOfPieces: (root) => runtime.blobs.pathOfPieces(root),
+      passed: () => memory.passed(),
     })
     let answerApi: ((bytes: Uint8Array) => Promise<Uint8Array>) | undefined
     const runtime: Runtime = new Runtime({

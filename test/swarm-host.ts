@@ -1,11 +1,13 @@
 /**
  * One host of a swarm without a rollout around it, in a process of its own: the shipped network, swarm
- * and portable store. Who starts it tells it what to do in lines of JSON, and reads lines of JSON.
+ * and portable store, with the memory of a daemon. Who starts it tells it what to do in lines of JSON, and reads lines of JSON.
  */
 import '../node/shims.ts'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { spareMemory } from '../cli/daemon-memory.ts'
+import { BulkMemory } from '../node/bulk-memory.ts'
 import { systemClock, systemRandom } from '../node/clock.ts'
 import { NarSource, type NarSourceParts } from '../node/nar-source.ts'
 import { Libp2pNetwork } from '../node/network/libp2p.ts'
@@ -42,6 +44,7 @@ export async function openSwarmHost(
   settings: SwarmHostSettings,
   between?: (network: Libp2pNetwork) => Carrier,
 ): Promise<SwarmHost> {
+  spareMemory()
   const { name, folder } = settings
   mkdirSync(folder, { recursive: true })
   const [clock, random, log] = [systemClock(), systemRandom(), logOf(name)]
@@ -56,12 +59,14 @@ export async function openSwarmHost(
   const know = (paths: readonly ManifestPath[]): void => {
     for (const path of paths) if (path.pieces) known.set(path.pieces, path)
   }
+  const memory = new BulkMemory(clock)
   const { swarm, lists } = await openSwarm(
     { ...{ clock, random, log, system, depot: undefined }, network: carried },
     {
       ...{ folder: join(folder, 'swarm'), uploadRate: 0, downloadRate: settings.downloadRate },
       isNear: () => true,
       pathOfPieces: (root) => known.get(root),
+      passed: () => memory.passed(),
     },
   )
   await network.start({

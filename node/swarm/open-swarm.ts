@@ -16,6 +16,8 @@ export interface SwarmOptions {
   isNear(peer: HostName): boolean
   /** The path whose pieces have this root, as some manifest says. */
   pathOfPieces(root: Hash): ManifestPath | undefined
+  /** Bytes of pieces came or left. */
+  passed?(): void
 }
 
 type SwarmWorld = Pick<RuntimeParts, 'network' | 'clock' | 'random' | 'log' | 'depot' | 'system'>
@@ -52,6 +54,7 @@ export async function openSwarm(parts: SwarmWorld, options: SwarmOptions): Promi
     downloadRate: options.downloadRate,
     isNear: (peer) => options.isNear(peer),
     heldNars,
+    passed: () => options.passed?.(),
   })
   return { swarm, lists }
 }

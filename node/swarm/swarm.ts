@@ -49,6 +49,8 @@ export interface SwarmParts {
   isNear(peer: HostName): boolean
   /** Which of these NARs this node holds whole, outside of the swarm. */
   heldNars(hashes: readonly Hash[]): Promise<ReadonlySet<Hash>>
+  /** Bytes of pieces came or left. */
+  passed(): void
   /** The bytes of such a NAR from `from` on. */
   whole(hash: Hash, from: number): Promise<AsyncIterable<Uint8Array> | undefined>
 }
@@ -113,6 +115,7 @@ export class Swarm {
       upload: new Rate(parts.clock, parts.uploadRate),
       sent: (bytes) => {
         this.#sent += bytes
+        parts.passed()
       },
       source: {
         have: (nars) => this.#have(nars),
@@ -305,7 +308,10 @@ export class Swarm {
           const { from, to } = pieceSpan(piece.index, entry.nar.narSize)
           return to - from
         },
-        pass: (bytes) => this.#download.pass(bytes),
+        pass: (bytes) => {
+          this.#parts.passed()
+          return this.#download.pass(bytes)
+        },
       })
       if (fetch.signal.aborted) return
       if (got.kind !== 'piece') return this.#take({ kind: 'ended', ask: id, why: got.kind })

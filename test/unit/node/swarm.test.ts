@@ -139,6 +139,7 @@ class Host {
         },
         isNear: () => true,
         heldNars: async (hashes) => new Set(hashes.filter((hash) => held.has(hash))),
+        passed: () => undefined,
       })
     })
     host.lists = lists
