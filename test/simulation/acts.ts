@@ -87,8 +87,7 @@ export class Stage {
 
   /** A good release for everybody, which replaces whatever there is and bears what liars do to themselves. */
   encore(): Promise<string> {
-    const [first = ''] = this.world.honest
-    const node = this.world.fleet.host(first).node
+    const [node] = this.world.honest.flatMap((name) => this.world.fleet.host(name).node ?? [])
     if (node === undefined) throw new TypeError('expected a living host at the end')
     const waves = this.world.liars.size === 0 ? 'canary' : 'all'
     return this.#propose(node, this.world.fleet.operator, {

@@ -35,6 +35,10 @@ const STEP_MS = 500
 /** Longer than a start that nobody uses, so that whoever may still be started has been. */
 const REST_MS = 6_500
 const SILENCE_MS = 4_000
+/** Every so many seeds the last rollout finds its canary away: in a storm others soon take its place. */
+const AWAY_EVERY = 2
+/** Longer than a start may stay unused. */
+const AWAY_MS = 9_000
 /** The slowest that any scenario lets a clock run. */
 const SLOWEST_RATE = 0.9
 /** Every so many seeds the idle group is listened to. */
@@ -192,6 +196,7 @@ class Ending {
   async #encore(): Promise<void> {
     const { clock } = this.#world.fleet
     let id = ''
+    if (this.#world.scenario.seed % AWAY_EVERY === 1) this.#canaryLeaves()
     const proposed = this.#stage.encore().then((rollout) => {
       id = rollout
     })
@@ -205,6 +210,19 @@ class Ending {
     const status = this.#world.fleet.host(first).node?.gate.state.rollouts.get(id)?.status
     const behind = this.#world.honest.filter((name) => !this.#runsNewest(name))
     this.#world.accuse('L8', l8Completes(status ?? 'not admitted', behind))
+  }
+
+  /** Its start is ended without it; it is started again when it is back, and the others follow. */
+  #canaryLeaves(): void {
+    const { fleet, honest, liars } = this.#world
+    const [first = ''] = honest
+    const config = fleet.host(first).node?.parts.trust.config
+    const canary = config?.hosts[0]?.name
+    if (config === undefined || canary === undefined || liars.size > 0) return
+    const others = config.voters.filter((voter) => voter !== canary)
+    if (others.length < config.quorum) return
+    this.#world.crash(canary, 1)
+    this.#world.after(AWAY_MS, () => this.#world.boot(canary))
   }
 
   #isOver(id: string): boolean {
