@@ -140,6 +140,23 @@ describe('a daemon refuses to start', () => {
     )
   })
 
+  it('with an API that a network could reach without TLS, or with files that are none', async () => {
+    const listen = { host: '0.0.0.0', port: 7461 }
+    await expectRefusal(
+      { api: { listen } },
+      { code: 'API_UNPROTECTED', exit: 78, says: /expected TLS.*0\.0\.0\.0/, fix: /api\.tls/ },
+    )
+    const key = keyFile('no key\n', 0o600)
+    await expectRefusal(
+      { api: { listen, tls: { cert: host.configFile, key } } },
+      { code: 'CERTIFICATE_INVALID', exit: 78, says: /certificate in PEM/, fix: /api\.tls/ },
+    )
+    await expectRefusal(
+      { api: { listen, tls: { cert: host.configFile, key: keyFile('no key\n', 0o644) } } },
+      { code: 'KEY_EXPOSED', exit: 77, says: /found 0644/, fix: /chmod 600/ },
+    )
+  })
+
   it('over a data folder that another daemon uses', async () => {
     await fleet.start()
     cleanUp.push(() => fleet.stop('host-1'))
