@@ -1,5 +1,4 @@
 /** How often each client may ask: a bucket that fills while it is silent. Pure but for what it remembers. */
-import { isIPv6 } from 'node:net'
 import { CLIENT_BURST, CLIENT_PER_SECOND, CLIENTS_MAX } from './limits.ts'
 
 interface Bucket {
@@ -42,19 +41,4 @@ export class ClientRates {
     if (this.#buckets.size > CLIENTS_MAX && oldest !== undefined) this.#buckets.delete(oldest)
     return bucket
   }
-}
-
-/** Who a connection counts for: an address, or the network of one whose owner has 2^64 of them. */
-export function clientOf(address: string | undefined): string {
-  const plain = (address ?? 'unknown').replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '')
-  if (!isIPv6(plain)) return plain
-  const [head = '', tail] = plain.split('::')
-  const groups = head === '' ? [] : head.split(':')
-  const behind = tail === undefined || tail === '' ? [] : tail.split(':')
-  const missing = tail === undefined ? 0 : 8 - groups.length - behind.length
-  const all = [...groups, ...Array.from({ length: missing }, () => '0'), ...behind]
-  return `${all
-    .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16).toString(16))
-    .join(':')}::/64`
 }

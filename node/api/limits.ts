@@ -50,7 +50,7 @@ export const TCP_CONNECTIONS_MAX: number = 128
 export const TCP_CONNECTIONS_PER_CLIENT_MAX: number = 32
 /** A whole request over TCP, which only reads and has no body. */
 export const TCP_REQUEST_TIMEOUT_MS: number = 15_000
-/** Silence on a TCP connection, four beats of a stream: a reader that takes nothing is cut off. */
+/** Silence on a TCP connection, four beats of a stream. */
 export const TCP_IDLE_MS: number = 60_000
 /** How often the server looks for requests that are late. */
 export const TCP_CHECK_MS: number = 1000

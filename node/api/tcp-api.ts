@@ -8,10 +8,10 @@ import { createServer, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { Socket } from 'node:net'
 import { createAdaptorServer, type HttpBindings } from '@hono/node-server'
+import { clientOf } from '../client-address.ts'
 import { NodeError } from '../errors.ts'
 import type { Clock, Logger } from '../ports.ts'
 import { givenCertificate, ownCertificate, type ServerCertificate } from './certificate.ts'
-import { clientOf } from './client-rates.ts'
 import {
   HEADER_BYTES_MAX,
   TCP_CHECK_MS,

@@ -6,8 +6,9 @@
  */
 import type { Context, Next } from 'hono'
 import { matchedRoutes } from 'hono/route'
+import { clientOf } from '../client-address.ts'
 import type { Clock, Logger } from '../ports.ts'
-import { ClientRates, clientOf } from './client-rates.ts'
+import { ClientRates } from './client-rates.ts'
 import { REFUSED_COST } from './limits.ts'
 import { ApiError } from './problem.ts'
 import { mayRead } from './scopes.ts'

@@ -1,8 +1,9 @@
 /** How often a client may ask: the bucket and its dumb twin, and who a client is. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { ClientRates, clientOf } from '../../../node/api/client-rates.ts'
+import { ClientRates } from '../../../node/api/client-rates.ts'
 import { CLIENT_BURST, CLIENT_PER_SECOND, CLIENTS_MAX } from '../../../node/api/limits.ts'
+import { clientOf } from '../../../node/client-address.ts'
 
 describe('the rates of clients', () => {
   it('let through no more than the burst and the rate, in any stretch of time', () => {
