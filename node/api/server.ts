@@ -41,7 +41,7 @@ export function createApi(options: ApiOptions): Hono {
   app.onError((error, c) => answerError(c, error, log))
   app.notFound((c) => {
     const why = `${c.req.method} ${c.req.path.slice(0, 200)}`
-    return answerError(c, new ApiError('NF-4001', `no route for ${why}`, 'nixfleet help api'), log)
+    return answerError(c, new ApiError('NF-4001', `no route for ${why}`, ROUTES_FIX), log)
   })
   app.get('/healthz', (c) => c.json({ alive: true }))
   const started = options.started ?? (() => true)
@@ -63,6 +63,7 @@ export function createApi(options: ApiOptions): Hono {
   return app
 }
 
+const ROUTES_FIX = 'the operator guide lists the routes: Dashboards and scrapers'
 const PROBES: ReadonlySet<string> = new Set(['/healthz', '/readyz'])
 
 /** What every answer carries, also a refusal; then what must hold of every request. */
