@@ -432,6 +432,24 @@ export const CATALOGUE: Readonly<Record<string, CatalogueEntry>> = {
     'Nothing more that this key signs counts: an admin or its owner revoked it.',
     'Make a new key: nixfleet keys generate. An admin lets it in: nixfleet operators add.',
   ),
+  'NF-4021': entry(
+    EXIT_NOT_PERMITTED,
+    'a read token is needed',
+    'Over TCP a node answers only whoever shows a token that was made on it, is not revoked and has not expired.',
+    'Make one on that host: nixfleet tokens create. Send it as: Authorization: Bearer TOKEN.',
+  ),
+  'NF-4022': entry(
+    EXIT_NOT_PERMITTED,
+    'not for this token',
+    'A token reads the routes of its scopes and nothing else; it never changes anything.',
+    'Make one with the scope, nixfleet tokens create --scope, or use the socket or libp2p with a key.',
+  ),
+  'NF-4023': entry(
+    EXIT_TRY_AGAIN,
+    'asked too often',
+    'Each client of the API over TCP has a bounded number of requests a second.',
+    'Wait as long as the header Retry-After says, and ask less often.',
+  ),
   'NF-5001': entry(
     EXIT_BUG,
     'a bug of nixfleet',

@@ -8,6 +8,7 @@ import { LOOK } from './table/look.ts'
 import { NODE } from './table/node.ts'
 import { PROVE } from './table/prove.ts'
 import { START } from './table/start.ts'
+import { TOKENS } from './table/tokens.ts'
 
 export const COMMANDS: readonly CommandSpec[] = [
   ...START,
@@ -16,6 +17,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   ...CACHE,
   ...BUNDLE,
   ...ACCESS,
+  ...TOKENS,
   ...PROVE,
   ...NODE,
 ]

@@ -66,7 +66,7 @@ export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
   {
     name: 'peer',
     value: 'ADDR',
-    summary: 'a peer: unix:/path, http://host:port, or a multiaddr with /p2p/ ($NIXFLEET_PEER)',
+    summary: 'a peer: unix:/path, or a multiaddr with /p2p/ ($NIXFLEET_PEER)',
   },
   { name: 'socket', value: 'PATH', summary: 'the unix socket of a local node ($NIXFLEET_SOCKET)' },
   {

@@ -1,5 +1,5 @@
 /**
- * One address, one way to ask it: a unix socket, HTTP on TCP, or libp2p.
+ * One address, one way to ask it: a unix socket, or libp2p.
  *
  * A transport fails with `Unreachable`, which lets the client try another peer; whatever the peer
  * itself answers is a reply, also when it is an error.
@@ -55,8 +55,7 @@ const REPLY_BYTES_MAX = 4 * 1024 * 1024
 
 /** The transport of an address. Throws NF-1102 for one that is none. */
 export function transportOf(address: string, p2p: (address: string) => Transport): Transport {
-  if (address.startsWith('unix:')) return httpTransport(address, { path: address.slice(5) })
-  if (address.startsWith('http://')) return tcpTransport(address)
+  if (address.startsWith('unix:')) return socketTransport(address.slice(5))
   if (/^\/(ip4|ip6|dns|dns4|dns6|dnsaddr)\//.test(address)) {
     if (/\/p2p\/[1-9A-HJ-NP-Za-km-z]+$/.test(address)) return p2p(address)
     throw new CliError('NF-1102', `the address names no peer: ${address}`, {
@@ -66,52 +65,37 @@ export function transportOf(address: string, p2p: (address: string) => Transport
   }
   throw new CliError(
     'NF-1102',
-    `expected unix:/path, http://host:port or a multiaddr, found ${address}`,
+    `expected unix:/path or a multiaddr, found ${address}`,
+    /^https?:/.test(address)
+      ? {
+          why: ['over HTTP a node answers read tokens alone, and nothing is changed there'],
+          fix: ['nixfleet peers --format wide, on a host of the fleet, prints whole addresses'],
+        }
+      : {},
   )
 }
 
-function tcpTransport(address: string): Transport {
-  let url: URL
-  try {
-    url = new URL(address)
-  } catch {
-    throw new CliError('NF-1102', `expected http://host:port, found ${address}`)
-  }
-  return httpTransport(address, {
-    host: url.hostname.replace(/^\[|\]$/g, ''),
-    port: Number(url.port || 80),
-    name: url.host,
-  })
-}
-
-/** A unix socket, or a host with its port and the name that requests give it. */
-type Place =
-  | { readonly path: string }
-  | { readonly host: string; readonly port: number; readonly name: string }
-
-function httpTransport(address: string, where: Place): Transport {
+function socketTransport(path: string): Transport {
   return {
-    address,
+    address: `unix:${path}`,
     ask: (ask, signal) =>
-      (ask.method === 'GET' && ask.save === undefined ? getAt : sendAt)(where, ask, signal),
+      (ask.method === 'GET' && ask.save === undefined ? getAt : sendAt)(path, ask, signal),
     close: () => Promise.resolve(),
   }
 }
 
-async function getAt(where: Place, { path }: Ask, signal: AbortSignal): Promise<Reply> {
+async function getAt(socket: string, { path }: Ask, signal: AbortSignal): Promise<Reply> {
   const bounds = { signal, stallMs: ASK_TIMEOUT_MS, bytesMax: REPLY_BYTES_MAX }
-  const host = 'name' in where ? where.name : 'localhost'
   try {
-    return await plainGet({ where, host, path, ...bounds })
+    return await plainGet({ where: { path: socket }, host: 'localhost', path, ...bounds })
   } catch (error) {
     throw signal.aborted ? signal.reason : unreachable(error)
   }
 }
 
-async function sendAt(where: Place, ask: Ask, signal: AbortSignal): Promise<Reply> {
+async function sendAt(socketPath: string, ask: Ask, signal: AbortSignal): Promise<Reply> {
   const { request: httpRequest } = await import('node:http')
   const { method, path, body } = ask
-  const to = 'path' in where ? { socketPath: where.path } : { host: where.host, port: where.port }
   return await new Promise((resolve, reject) => {
     const headers: Record<string, string> = { accept: 'application/json' }
     if (body) {
@@ -119,7 +103,7 @@ async function sendAt(where: Place, ask: Ask, signal: AbortSignal): Promise<Repl
       headers['content-length'] = String(body.size)
     }
     const fail = (error: Error): void => reject(signal.aborted ? signal.reason : unreachable(error))
-    const options = { ...to, method, path, headers, signal, agent: false }
+    const options = { socketPath, method, path, headers, signal, agent: false }
     const request = httpRequest(options, (response) => {
       const status = response.statusCode ?? 0
       const text = ask.save && status < 300 ? saveAll(response, ask.save) : readText(response)

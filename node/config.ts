@@ -9,6 +9,7 @@ import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { parse as parseToml } from 'smol-toml'
 import { z } from 'zod'
 import { CHECKS_MAX, type HealthCheck, POLICY_MS_MAX } from '../protocol/index.ts'
+import type { ApiTls } from './api/tcp-api.ts'
 import { NodeError } from './errors.ts'
 import { UPSTREAMS_MAX } from './substituter/limits.ts'
 
@@ -33,10 +34,15 @@ export interface NodeSystemConfig {
 export interface NodeApiConfig {
   /** The unix socket. Default `<data>/api.sock`; the NixOS module sets `/run/nixfleet/api.sock`. */
   readonly socket: string
-  /** TCP, off by default: reading needs no key there, so keep it on loopback or behind a proxy. */
+  /**
+   * TCP, off by default. It only reads, and only for whoever shows a token (`nixfleet tokens create`).
+   * Off loopback it needs `tls`.
+   */
   readonly listen?: { readonly host: string; readonly port: number } | undefined
   /** Names that TCP requests may ask for. Default localhost and the loopback addresses. */
   readonly hosts: readonly string[]
+  /** `own`: a certificate that the node makes at its first start. Else files in PEM; the key of mode 0600. */
+  readonly tls?: ApiTls | undefined
 }
 
 /** Bounds on what passes in pieces between hosts. */
@@ -116,6 +122,14 @@ const CACHE_URL = z
     'expected a Nix store URL, like https://cache.example',
   )
 
+/** As a URL names it: what a browser sends is compared letter by letter. */
+const API_NAME = z
+  .string()
+  .max(253)
+  .refine(
+    (name) => URL.canParse(`http://${name}`) && new URL(`http://${name}`).hostname === name,
+    'expected a name or an address without a port, in lower case; of IPv6 in brackets',
+  )
 const CHECK = z.strictObject({
   name: HOST_NAME,
   kind: z.enum(['http', 'tcp', 'unit', 'command']),
@@ -153,7 +167,8 @@ const FILE = z.strictObject({
           port: z.int().min(0).max(65535).default(7461),
         })
         .optional(),
-      hosts: z.array(z.string().max(253)).max(16).default(['localhost', '127.0.0.1', '[::1]']),
+      hosts: z.array(API_NAME).max(16).default(['localhost', '127.0.0.1', '[::1]']),
+      tls: z.union([z.literal('own'), z.strictObject({ cert: PATH, key: PATH })]).optional(),
     })
     .prefault({}),
   swarm: z
@@ -213,8 +228,13 @@ export function validateNodeConfig(
       ...(system.initial === undefined ? {} : { initial: at(system.initial) }),
       ...(system.bootIdFile === undefined ? {} : { bootIdFile: at(system.bootIdFile) }),
     },
-    api: { ...api, socket: at(api.socket ?? join(data, 'api.sock')) },
+    api: { ...api, ...tlsAt(api.tls, at), socket: at(api.socket ?? join(data, 'api.sock')) },
   }
+}
+
+function tlsAt(tls: ApiTls | undefined, at: (path: string) => string): { tls?: ApiTls } {
+  if (tls === undefined) return {}
+  return { tls: tls === 'own' ? tls : { cert: at(tls.cert), key: at(tls.key) } }
 }
 
 function parseFile(path: string): unknown {

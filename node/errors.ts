@@ -22,6 +22,9 @@ export type NodeErrorCode =
   | 'SYSTEM_FAILED'
   | 'GENERATION_MISSING'
   | 'FEED_IN_DOUBT'
+  | 'API_UNPROTECTED'
+  | 'CERTIFICATE_INVALID'
+  | 'TOKENS_FULL'
 
 export class NodeError extends Error {
   override readonly name = 'NodeError'

@@ -75,6 +75,14 @@ export const CONNECTIONS_WANTED: number = 12
 export const CONNECTIONS_MAX: number = 600
 /** Connections that one operator key may hold: a few terminals and a dashboard. */
 export const OPERATOR_CONNECTIONS_MAX: number = 8
+/** Connections of one host: two that crossed, and some that died and are not missed yet. */
+export const HOST_CONNECTIONS_MAX: number = 8
+/** From an accepted connection to a proven key: as long as a dial waits. Whoever is slower is a stranger. */
+export const HANDSHAKE_MS_MAX: number = 5_000
+/** Connections of strangers, who have proven nothing yet: each costs a socket and a handshake's state. */
+export const HANDSHAKES_MAX: number = 512
+/** Of one address: a site behind one NAT that comes back at once has them in turns. */
+export const HANDSHAKES_PER_ADDRESS_MAX: number = 32
 /** Inbound connections of one address in a second: a whole site behind one NAT comes back at once. */
 export const INBOUND_PER_ADDRESS_MAX: number = 100
 /** Between two rounds of redialing: the time that a healed partition stays open. */

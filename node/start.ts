@@ -10,8 +10,10 @@ import { pino } from 'pino'
 import { deriveHostKeys, type HostIdentity, type HostKeys, toHex } from '../protocol/index.ts'
 import { hostNamed, type Trust } from '../rollout/index.ts'
 import { handleApiAsk } from './api/ask.ts'
-import { type Listening, listenTcp, listenUnix } from './api/listen.ts'
+import { type Listening, listenUnix } from './api/listen.ts'
+import { notePlace } from './api/place.ts'
 import { type ApiOptions, createApi } from './api/server.ts'
+import { assertProtected, openTcpApi, type TcpListening } from './api/tcp-api.ts'
 import { NodeBackend } from './backend.ts'
 import { BulkMemory } from './bulk-memory.ts'
 import { systemClock, systemRandom } from './clock.ts'
@@ -24,7 +26,7 @@ import { Libp2pNetwork } from './network/libp2p.ts'
 import { membershipOf } from './network/membership.ts'
 import { peerIdOfKey } from './network/peer-book.ts'
 import { countNodeStore } from './node-store.ts'
-import type { Logger, System } from './ports.ts'
+import type { Clock, Logger, System } from './ports.ts'
 import { Runtime } from './runtime.ts'
 import { claimStore } from './store/format.ts'
 import { openLevelStore } from './store/level.ts'
@@ -46,6 +48,7 @@ export interface StartedNode {
 /** Starts the node of `config`. Throws NodeError with a code and what to do; then nothing runs. */
 export async function startNode(config: NodeConfig): Promise<StartedNode> {
   const log: Logger = pino({ level: config.log, base: { node: config.name } }, pino.destination(2))
+  assertProtected(config.api)
   const keys = deriveHostKeys(await readSeedFile(config.seed))
   const files = await readTrustFiles(config.trust, config.rootHash)
   assertMember(files, config, keys)
@@ -92,7 +95,7 @@ export async function startNode(config: NodeConfig): Promise<StartedNode> {
     const api = { backend, log, started: () => runs }
     const remote = createApi({ ...api, streams: false })
     answerApi = (bytes) => handleApiAsk(remote, bytes)
-    const listening = await listen(config, api)
+    const listening = await listen(config, { api, clock: world.clock, log })
     const closeAll = async (): Promise<unknown> =>
       await Promise.all(listening.map((one) => one.close()))
     await runtime.start().catch(async (error: unknown) => {
@@ -244,14 +247,26 @@ async function listenAsCache(
   }
 }
 
-async function listen(config: NodeConfig, api: ApiOptions): Promise<readonly Listening[]> {
-  const unix = await listenUnix(createApi(api), config.api.socket)
-  if (config.api.listen === undefined) return [unix]
+async function listen(
+  config: NodeConfig,
+  node: { readonly api: ApiOptions; readonly clock: Clock; readonly log: Logger },
+): Promise<readonly Listening[]> {
+  const unix = await listenUnix(createApi(node.api), config.api.socket)
   try {
-    const app = createApi({ ...api, hosts: config.api.hosts })
-    return [unix, await listenTcp(app, config.api.listen)]
+    const tcp = await listenOnTcp(config, node)
+    return tcp === undefined ? [unix] : [unix, tcp]
   } catch (error) {
     await unix.close()
     throw error
   }
+}
+
+async function listenOnTcp(
+  { name, data, api: { listen, hosts, tls } }: NodeConfig,
+  node: { readonly api: ApiOptions; readonly clock: Clock; readonly log: Logger },
+): Promise<TcpListening | undefined> {
+  const tcp = listen && (await openTcpApi({ listen, hosts, tls }, { ...node, name, data }))
+  await notePlace(data, tcp && { url: tcp.address, fingerprint: tcp.fingerprint })
+  if (tcp?.fingerprint) node.log.info({ sha256: tcp.fingerprint }, 'the certificate of the API')
+  return tcp
 }

@@ -1,17 +1,17 @@
-/** `nixfleet node id`: the public record that `node init` made. */
+/** `nixfleet node id`: the public record that `node init` made, and where the API was over TCP. */
 import { readFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import type { Context } from '../context.ts'
+import { dataPath } from '../data-folder.ts'
 import { CliError } from '../errors.ts'
 import { EXIT_OK } from '../exit-codes.ts'
 import { readHostRecord } from '../host-record.ts'
-import { type CommandInput, textOption } from '../registry.ts'
-
-const DATA_DEFAULT = '/var/lib/nixfleet'
+import type { CommandInput } from '../registry.ts'
 
 export async function run(context: Context, input: CommandInput): Promise<number> {
-  const { out, cwd } = context
-  const path = join(resolve(cwd, textOption(input.options, 'data') ?? DATA_DEFAULT), 'host.json')
+  const { out } = context
+  const data = dataPath(context, input)
+  const path = join(data, 'host.json')
   try {
     readHostRecord(path)
   } catch (error) {
@@ -22,5 +22,9 @@ export async function run(context: Context, input: CommandInput): Promise<number
     })
   }
   out.stdout.write(readFileSync(path, 'utf8'))
+  const { readPlace } = await import('../../node/index.ts')
+  const place = await readPlace(data)
+  if (place !== undefined) out.note(`the API over TCP: ${place.url}`)
+  if (place?.fingerprint) out.note(`SHA-256 fingerprint of its certificate: ${place.fingerprint}`)
   return EXIT_OK
 }

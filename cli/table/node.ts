@@ -15,6 +15,13 @@ export const NODE: readonly CommandSpec[] = [
         value: 'FILE',
         summary: 'the configuration, JSON or TOML (default /etc/nixfleet/node.json)',
       },
+      {
+        name: 'tls-cert',
+        value: 'FILE',
+        summary:
+          'the certificate of the API over TCP, PEM; instead of api.tls in the configuration',
+      },
+      { name: 'tls-key', value: 'FILE', summary: 'its private key, PEM, mode 0600' },
     ],
     examples: [
       {
@@ -56,7 +63,7 @@ export const NODE: readonly CommandSpec[] = [
   {
     name: 'node id',
     section: 'NODE',
-    summary: "print this host's public record again",
+    summary: "print this host's public record again, and the fingerprint of its API's certificate",
     args: [],
     options: [
       { name: 'data', value: 'DIR', summary: "the node's data folder (default /var/lib/nixfleet)" },

@@ -1,4 +1,4 @@
-/** The API on a unix socket or on TCP. */
+/** What listens on a unix socket, or on TCP of loopback. The API on TCP has its own guards (`tcp-api.ts`). */
 import { existsSync, lstatSync, mkdirSync, unlinkSync } from 'node:fs'
 import type { Server } from 'node:http'
 import { connect } from 'node:net'
@@ -17,13 +17,13 @@ import {
 const SOCKET_UMASK = 0o117
 
 /** What answers requests: an app, whatever it knows of the connection. */
-interface Served {
+export interface Served {
   readonly fetch: (request: Request, env: HttpBindings) => Response | Promise<Response>
 }
 
 /** An API that listens. */
 export interface Listening {
-  /** `unix:<path>` or `http://<host>:<port>`. */
+  /** `unix:<path>`, `http://<host>:<port>` or `https://<host>:<port>`. */
   readonly address: string
   /** Stops taking requests and cuts the open ones. */
   close(): Promise<void>
@@ -64,9 +64,19 @@ export async function listenUnix(app: Served, path: string): Promise<Listening> 
 export async function listenTcp(
   app: Served,
   at: { host: string; port: number },
-  option: string = 'api.listen',
+  option: string = 'substituter.listen',
 ): Promise<Listening> {
-  const server = serverOf(app)
+  return await bindTcp(serverOf(app), at, { scheme: 'http', option })
+}
+
+/**
+ * Binds `server` to TCP. Throws NodeError PORT_IN_USE.
+ */
+export async function bindTcp(
+  server: Server,
+  at: { host: string; port: number },
+  { scheme, option }: { scheme: 'http' | 'https'; option: string },
+): Promise<Listening> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) =>
       reject(
@@ -83,7 +93,7 @@ export async function listenTcp(
   const bound = server.address()
   const port = typeof bound === 'object' && bound !== null ? bound.port : at.port
   const host = at.host.includes(':') ? `[${at.host}]` : at.host
-  return { address: `http://${host}:${port}`, close: () => close(server) }
+  return { address: `${scheme}://${host}:${port}`, close: () => close(server) }
 }
 
 function serverOf(app: Served): Server {

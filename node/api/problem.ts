@@ -24,6 +24,9 @@ export type ApiErrorCode =
   | 'NF-4013'
   | 'NF-4014'
   | 'NF-4015'
+  | 'NF-4021'
+  | 'NF-4022'
+  | 'NF-4023'
 
 interface Kind {
   readonly status: number
@@ -47,6 +50,9 @@ export const API_ERRORS: Readonly<Record<ApiErrorCode, Kind>> = {
   'NF-4013': { status: 500, title: 'internal error' },
   'NF-4014': { status: 409, title: 'ambiguous id' },
   'NF-4015': { status: 403, title: 'the key is revoked' },
+  'NF-4021': { status: 401, title: 'a read token is needed' },
+  'NF-4022': { status: 403, title: 'not for this token' },
+  'NF-4023': { status: 429, title: 'asked too often' },
 }
 
 /** An expected failure of a request. */
@@ -54,13 +60,24 @@ export class ApiError extends Error {
   override readonly name = 'ApiError'
   readonly code: ApiErrorCode
   readonly fix: string
+  /** Headers that belong to the refusal. */
+  readonly headers: Readonly<Record<string, string>>
 
-  constructor(code: ApiErrorCode, message: string, fix: string, options?: ErrorOptions) {
+  constructor(
+    code: ApiErrorCode,
+    message: string,
+    fix: string,
+    options: ErrorOptions & { readonly headers?: Readonly<Record<string, string>> } = {},
+  ) {
     super(message, options)
     this.code = code
     this.fix = fix
+    this.headers = options.headers ?? (API_ERRORS[code].status === 429 ? RETRY_SOON : {})
   }
 }
+
+/** What is bounded by number is free again when somebody else has ended. */
+const RETRY_SOON: Readonly<Record<string, string>> = { 'retry-after': '5' }
 
 /** The problem that tells a client of `error`. What was not expected keeps its details to the log. */
 export function problemOf(error: unknown): Problem {

@@ -59,7 +59,7 @@ export function queryOf<T>(context: Context, schema: z.ZodType<T>): T {
   throw new ApiError(
     'NF-4002',
     `${where}: ${issue?.message ?? 'not understood'}`,
-    'see the API page: nixfleet help api',
+    'the operator guide lists the routes: Dashboards and scrapers',
   )
 }
 

@@ -2,7 +2,8 @@
  * The API of one node as a Hono app: routes, limits, stamps and errors over an `ApiBackend`.
  *
  * The same app answers on a unix socket, on TCP, and over libp2p (`ask.ts`). No transport gives
- * authority: whoever reaches it may read and relay, and only signatures change anything (D9).
+ * authority: whoever reaches it may read and relay, and only signatures change anything (D9). On TCP
+ * nothing is answered without a token, and nothing is relayed at all (`token-gate.ts`).
  */
 import { type Context, Hono, type Next } from 'hono'
 import { streamSSE } from 'hono/streaming'
@@ -13,6 +14,7 @@ import { STREAM_BEAT_MS, STREAMS_MAX, URL_CHARS_MAX } from './limits.ts'
 import { addLogPullRoutes } from './log-routes.ts'
 import { ApiError, problemOf } from './problem.ts'
 import { addReadRoutes, stampedBody } from './read-routes.ts'
+import type { TokenGate } from './token-gate.ts'
 import { addWriteRoutes } from './write-routes.ts'
 
 export interface ApiOptions {
@@ -23,6 +25,8 @@ export interface ApiOptions {
    * this address must not reach it. Absent for a unix socket and for libp2p, which browsers cannot dial.
    */
   readonly hosts?: readonly string[] | undefined
+  /** On TCP: who may ask, how often, and for what. */
+  readonly gate?: TokenGate | undefined
   /** False over libp2p, which has one answer to one question: clients poll with a cursor there. */
   readonly streams?: boolean | undefined
   /** False while the node still reads its disk: it listens already, and has no answers yet. */
@@ -33,11 +37,11 @@ export interface ApiOptions {
 export function createApi(options: ApiOptions): Hono {
   const { backend, log } = options
   const app = new Hono()
-  app.use('*', guard(options.hosts))
+  app.use('*', guard(options))
   app.onError((error, c) => answerError(c, error, log))
   app.notFound((c) => {
     const why = `${c.req.method} ${c.req.path.slice(0, 200)}`
-    return answerError(c, new ApiError('NF-4001', `no route for ${why}`, 'nixfleet help api'), log)
+    return answerError(c, new ApiError('NF-4001', `no route for ${why}`, ROUTES_FIX), log)
   })
   app.get('/healthz', (c) => c.json({ alive: true }))
   const started = options.started ?? (() => true)
@@ -59,8 +63,13 @@ export function createApi(options: ApiOptions): Hono {
   return app
 }
 
-function guard(hosts: readonly string[] | undefined) {
-  return async (c: Context, next: Next): Promise<void> => {
+const ROUTES_FIX = 'the operator guide lists the routes: Dashboards and scrapers'
+const PROBES: ReadonlySet<string> = new Set(['/healthz', '/readyz'])
+
+/** What every answer carries, also a refusal; then what must hold of every request. */
+function guard({ hosts, gate }: ApiOptions) {
+  const assertGood = (c: Context): void => {
+    gate?.countRequest(c)
     if (c.req.url.length > URL_CHARS_MAX) {
       throw new ApiError(
         'NF-4003',
@@ -69,33 +78,39 @@ function guard(hosts: readonly string[] | undefined) {
       )
     }
     if (hosts !== undefined) assertNames(c, hosts)
-    await next()
+    // A route that streams would begin, and nobody would ever read it to its end.
+    if (c.req.method === 'HEAD' && !PROBES.has(c.req.path))
+      throw new ApiError('NF-4012', 'HEAD is for /healthz and /readyz alone', 'use GET')
+  }
+  return async (c: Context, next: Next): Promise<void> => {
     c.header('x-content-type-options', 'nosniff')
     c.header('cache-control', 'no-store')
-    if (!c.res.headers.has('content-security-policy')) {
-      c.header('content-security-policy', "default-src 'none'; frame-ancestors 'none'")
-    }
+    c.header('content-security-policy', "default-src 'none'; frame-ancestors 'none'")
+    assertGood(c)
+    await (gate?.admit(c, next) ?? next())
   }
 }
 
-/** The host asked for, and the origin of the page that asks, must be names of this node. */
+/** The host asked for must be a name of this node, and a page that asks must come from that very host. */
 function assertNames(context: Context, hosts: readonly string[]): void {
+  const asked = urlOf(`http://${context.req.header('host') ?? ''}`)
   const origin = context.req.header('origin')
-  const asked = [nameOf(`http://${context.req.header('host') ?? ''}`)]
-  if (origin !== undefined) asked.push(nameOf(origin))
-  for (const name of asked) {
-    if (name !== undefined && hosts.includes(name)) continue
-    throw new ApiError(
-      'NF-4004',
-      `expected one of ${hosts.join(', ')}, found ${name ?? 'nothing'}`,
-      "add the name to api.hosts in the node's configuration",
-    )
-  }
+  const page = origin === undefined ? asked : urlOf(origin)
+  const good = asked !== undefined && hosts.includes(asked.hostname)
+  if (good && page?.host === asked.host) return
+  const found = (good ? (origin ?? '') : (asked?.hostname ?? 'nothing')).slice(0, 253)
+  throw new ApiError(
+    'NF-4004',
+    good
+      ? `expected no page of another origin, found ${found}`
+      : `expected one of ${hosts.join(', ')}, found ${found}`,
+    "add the name to api.hosts in the node's configuration",
+  )
 }
 
-function nameOf(url: string): string | undefined {
+function urlOf(url: string): URL | undefined {
   try {
-    return new URL(url).hostname
+    return new URL(url)
   } catch {
     return undefined
   }
@@ -104,7 +119,9 @@ function nameOf(url: string): string | undefined {
 function answerError(context: Context, error: unknown, log: ApiOptions['log']): Response {
   const problem = problemOf(error)
   if (problem.status >= 500) log.error({ err: error, path: context.req.path }, problem.title)
+  const headers = error instanceof ApiError ? error.headers : {}
   return context.body(JSON.stringify(problem), problem.status as 400, {
+    ...headers,
     'content-type': 'application/problem+json',
   })
 }
@@ -123,10 +140,12 @@ function addStream(api: Hono, options: ApiOptions): void {
     if (open >= STREAMS_MAX) {
       throw new ApiError('NF-4011', `${open} streams are open`, 'close one, or ask another peer')
     }
+    const held = options.gate?.holdStream(c)
     open += 1
     return streamSSE(c, async (stream) => {
       const ended = new AbortController()
       stream.onAbort(() => ended.abort())
+      held?.signal.addEventListener('abort', () => ended.abort(), { once: true })
       const beat = setInterval(() => void stream.write(': still here\n\n'), STREAM_BEAT_MS)
       try {
         await stream.writeSSE({
@@ -141,6 +160,7 @@ function addStream(api: Hono, options: ApiOptions): void {
         if (!ended.signal.aborted) log.warn({ err: error }, 'event stream ended')
       } finally {
         clearInterval(beat)
+        held?.release()
         open -= 1
       }
     })

@@ -12,6 +12,9 @@ import { createLibp2p, type Libp2pOptions } from 'libp2p'
 import { NodeError } from '../errors.ts'
 import {
   CONNECTIONS_MAX,
+  HANDSHAKE_MS_MAX,
+  HANDSHAKES_MAX,
+  HOST_CONNECTIONS_MAX,
   INBOUND_PER_ADDRESS_MAX,
   LAN_QUERY_MS_MIN,
   LAN_QUERY_MS_PER_HOST,
@@ -20,6 +23,7 @@ import {
 } from '../limits.ts'
 import { textOf } from './failures.ts'
 import { gossipService, type TopicNames } from './gossip.ts'
+import { Handshakes } from './handshakes.ts'
 import { isOperator } from './membership.ts'
 import type { PeerBook } from './peer-book.ts'
 
@@ -103,7 +107,8 @@ export async function baseOptions(seed: Uint8Array): Promise<Libp2pOptions> {
     connectionManager: {
       maxConnections: CONNECTIONS_MAX,
       inboundConnectionThreshold: INBOUND_PER_ADDRESS_MAX,
-      maxIncomingPendingConnections: INBOUND_PER_ADDRESS_MAX,
+      maxIncomingPendingConnections: HANDSHAKES_MAX,
+      inboundUpgradeTimeout: HANDSHAKE_MS_MAX,
       // Our own loop redials; two of them would open connections twice.
       reconnectRetries: 0,
     },
@@ -118,14 +123,21 @@ function monitorOptions(pingMs: number): NonNullable<Libp2pOptions['connectionMo
 /** Lets hosts in and out, and operators in, each with a few connections. */
 function memberGater(book: PeerBook, connectionsOf: (peer: PeerId) => number): ConnectionGater {
   const denyUnlessHost = (peer: PeerId): boolean => book.hostOf(peer) === undefined
+  const handshakes = new Handshakes()
   return {
+    denyInboundConnection: (from) => !handshakes.begin(from),
+    denyInboundUpgradedConnection: (_, from) => {
+      handshakes.end(from)
+      return false
+    },
     denyDialPeer: denyUnlessHost,
     denyDialMultiaddr: () => false,
     denyOutboundEncryptedConnection: denyUnlessHost,
     denyInboundEncryptedConnection: (peer) => {
       const name = book.nameOf(peer)
       if (name === undefined) return true
-      return isOperator(name) && connectionsOf(peer) >= OPERATOR_CONNECTIONS_MAX
+      const most = isOperator(name) ? OPERATOR_CONNECTIONS_MAX : HOST_CONNECTIONS_MAX
+      return connectionsOf(peer) >= most
     },
   }
 }

@@ -41,7 +41,7 @@ export async function openSubstituter(
     own: (hash, from) => supply.own(hash, from),
     fetch: (path) => supply.fetch(path),
   })
-  return await listenTcp(createCacheApp({ cache, log }), listen, 'substituter.listen')
+  return await listenTcp(createCacheApp({ cache, log }), listen)
 }
 
 function shelfOf(node: Runtime): ManifestShelf {

@@ -1,76 +1,18 @@
 /** The network contract over libp2p on loopback, and what only real connections can show. */
 import '../../node/shims.ts'
-import { createServer, type Server } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import { Libp2pNetwork, type Libp2pNetworkOptions } from '../../node/network/libp2p.ts'
+import type { Libp2pNetwork } from '../../node/network/libp2p.ts'
 import { type Membership, operatorName } from '../../node/network/membership.ts'
 import { openOperatorLink } from '../../node/network/operator-link.ts'
 import { peerIdOfKey } from '../../node/network/peer-book.ts'
-import type { Logger, Network } from '../../node/ports.ts'
-import { deriveHostKeys, deriveSeed, type HostName, keyPair } from '../../protocol/index.ts'
+import type { Network } from '../../node/ports.ts'
+import type { HostName } from '../../protocol/index.ts'
+import { LoopbackGroup, listenOn, OPERATOR, pause, transportOf, until } from './loopback-group.ts'
 import { ALIEN, MEMBERS, networkContract, Recorder } from './network.ts'
-
-const SILENT: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore }
-function ignore(): void {}
-
-const OPERATOR = keyPair(deriveSeed(new Uint8Array(32), 'an operator'))
-const transportOf = (name: HostName) =>
-  deriveHostKeys(deriveSeed(new Uint8Array(32), `host ${name}`)).transport
 
 /** The membership without any address. */
 function withoutAddresses(membership: Membership): Membership {
   return { ...membership, hosts: membership.hosts.map((host) => ({ ...host, addresses: [] })) }
-}
-
-/** A group of hosts on free ports of loopback. */
-class LoopbackGroup {
-  readonly ports = new Map<HostName, number>()
-  readonly networks: Libp2pNetwork[] = []
-
-  async reserve(names: readonly HostName[]): Promise<void> {
-    for (const name of names) this.ports.set(name, await freePort())
-  }
-
-  membership(names: readonly HostName[]): Membership {
-    return {
-      hosts: names.map((name) => ({
-        name,
-        transport: transportOf(name).publicKey,
-        addresses: [this.address(name)],
-      })),
-      voters: names.slice(0, 3),
-      operators: [OPERATOR.publicKey],
-    }
-  }
-
-  address(name: HostName): string {
-    return `/ip4/127.0.0.1/tcp/${this.ports.get(name)}`
-  }
-
-  make(
-    name: HostName,
-    names: readonly HostName[],
-    options: Partial<Libp2pNetworkOptions> = {},
-  ): Libp2pNetwork {
-    const network = new Libp2pNetwork({
-      fleet: 'f1'.repeat(16),
-      group: 'site',
-      name,
-      seed: transportOf(name).seed,
-      listen: [this.address(name)],
-      membership: this.membership(names),
-      logger: SILENT,
-      mdns: false,
-      redialMs: 300,
-      ...options,
-    })
-    this.networks.push(network)
-    return network
-  }
-
-  async stop(): Promise<void> {
-    await Promise.all(this.networks.map((network) => network.stop()))
-  }
 }
 
 networkContract('the libp2p network', async () => {
@@ -267,31 +209,3 @@ describe('the libp2p network', () => {
     }
   })
 })
-
-async function until(done: () => boolean, limitMs = 8_000): Promise<void> {
-  const end = Date.now() + limitMs
-  while (!done()) {
-    if (Date.now() > end) throw new Error(`not within ${limitMs} ms: ${done}`)
-    await pause(50)
-  }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
-}
-
-async function freePort(): Promise<number> {
-  const server = await listenOn(0)
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return typeof address === 'object' && address !== null ? address.port : 0
-}
-
-async function listenOn(port: number): Promise<Server> {
-  const server = createServer()
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(port, '127.0.0.1', resolve)
-  })
-  return server
-}

@@ -52,8 +52,8 @@ async function refusedStart(change: Readonly<Record<string, unknown>>): Promise<
   return await refused(file)
 }
 
-async function refused(configFile: string): Promise<Refusal> {
-  const args = [fleet.program, 'node', 'run', '--node-config', configFile, '--json']
+async function refused(configFile: string, ...more: readonly string[]): Promise<Refusal> {
+  const args = [fleet.program, 'node', 'run', '--node-config', configFile, '--json', ...more]
   const { exit, stderr } = await new Promise<{ exit: number | null; stderr: string }>((resolve) => {
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] })
     let stderr = ''
@@ -138,6 +138,29 @@ describe('a daemon refuses to start', () => {
       { api: { socket } },
       { code: 'PORT_IN_USE', exit: 75, says: /answers on .*taken\.sock/, fix: /api\.socket/ },
     )
+  })
+
+  it('with an API that a network could reach without TLS, or with files that are none', async () => {
+    const listen = { host: '0.0.0.0', port: 7461 }
+    await expectRefusal(
+      { api: { listen } },
+      { code: 'API_UNPROTECTED', exit: 78, says: /expected TLS.*0\.0\.0\.0/, fix: /api\.tls/ },
+    )
+    const key = keyFile('no key\n', 0o600)
+    await expectRefusal(
+      { api: { listen, tls: { cert: host.configFile, key } } },
+      { code: 'CERTIFICATE_INVALID', exit: 78, says: /certificate in PEM/, fix: /api\.tls/ },
+    )
+    await expectRefusal(
+      { api: { listen, tls: { cert: host.configFile, key: keyFile('no key\n', 0o644) } } },
+      { code: 'KEY_EXPOSED', exit: 77, says: /found 0644/, fix: /chmod 600/ },
+    )
+    // What the command line names stands above the file.
+    const file = join(fleet.folder, 'loopback.json')
+    const api = { listen: { host: '127.0.0.1', port: 0 } }
+    writeFileSync(file, JSON.stringify({ ...host.config, api }))
+    const flags = ['--tls-cert', host.configFile, '--tls-key', keyFile('no key\n', 0o600)]
+    expect((await refused(file, ...flags)).code).toBe('CERTIFICATE_INVALID')
   })
 
   it('over a data folder that another daemon uses', async () => {

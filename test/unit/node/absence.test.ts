@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { absenceChecks } from '../../../node/absence.ts'
+import { STRANGERS_MAX } from '../../../node/limits.ts'
 import { type DialFaultKind, dialFault } from '../../../node/network/dial-fault.ts'
 import { leadsToMdns } from '../../../node/network/multicast-route.ts'
 import { Sightings } from '../../../node/network/sightings.ts'
@@ -75,6 +76,17 @@ describe('a member that is not connected', () => {
     expect(checks[2]?.found).toContain('3 on this LAN')
     expect(absenceChecks({ ...seen, multicast: false }, false).at(-1)?.state).toBe('skipped')
     expect(absenceChecks({ ...seen, members: [] }, false)).toEqual([])
+  })
+})
+
+describe('a stranger', () => {
+  it('that announces itself is counted once, up to a bound, and stays no member', () => {
+    const sightings = new Sightings()
+    for (let i = 0; i < 2 * STRANGERS_MAX; i++) {
+      sightings.heardStranger(`stranger ${i % (STRANGERS_MAX + 7)}`)
+    }
+    expect(sightings.strangers).toBe(STRANGERS_MAX)
+    expect(sightings.absence('stranger 1', [])).toMatchObject({ announced: false, addresses: [] })
   })
 })
 

@@ -317,6 +317,13 @@ describe('the event stream', () => {
     expect(text).not.toContain('id: 1\n')
   })
 
+  it('is begun by no HEAD, which would never end it; the probes take one', async () => {
+    for (const path of ['/api/v1/stream', '/api/v1/bundle/vector', '/api/v1/fleet'])
+      expect((await api.request(path, { method: 'HEAD' })).status, path).toBe(405)
+    for (const path of ['/healthz', '/readyz'])
+      expect((await api.request(path, { method: 'HEAD' })).status, path).toBe(200)
+  })
+
   it('is not offered over libp2p', async () => {
     const remote = createApi({ backend, log: quiet, streams: false })
     const bytes = await handleApiAsk(

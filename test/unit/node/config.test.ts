@@ -42,6 +42,21 @@ describe('a configuration', () => {
     }
   })
 
+  it('names its API as a browser would, and its certificate from the file’s own folder', () => {
+    const names = ['web-01.example', '10.0.0.1', '[2001:db8::1]']
+    expect(validate({ ...good, api: { hosts: names } }).api.hosts).toEqual(names)
+    for (const name of ['Web-01', 'web-01:7461', '2001:db8::1', 'https://web-01', 'a/b', ''])
+      expect(() => validate({ ...good, api: { hosts: [name] } }), name).toThrow(/api\.hosts\.0/)
+    expect(validate({ ...good, api: { tls: 'own' } }).api.tls).toBe('own')
+    const files = { cert: 'tls/cert.pem', key: '/run/key.pem' }
+    expect(validate({ ...good, api: { tls: files } }).api.tls).toEqual({
+      cert: '/base/tls/cert.pem',
+      key: '/run/key.pem',
+    })
+    for (const tls of ['theirs', {}, { cert: 'x' }])
+      expect(() => validate({ ...good, api: { tls } })).toThrow(/api\.tls/)
+  })
+
   it.each(Object.keys(good))('is refused without %s', (key) => {
     const { [key as keyof typeof good]: _, ...rest } = good
     expect(() => validate(rest)).toThrow(key)
