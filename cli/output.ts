@@ -4,11 +4,14 @@
  * Colour and glyphs are judged per stream; a piped table has neither and keeps its columns.
  */
 import picocolors from 'picocolors'
+import { csvCell } from './csv-cell.ts'
 import { textWidth } from './text-width.ts'
 
 /** A stream to print on. */
 export interface Sink {
   readonly write: (text: string) => void
+  /** Resolves when nothing of what was written is held back any more; absent where nothing ever is. */
+  readonly drained?: () => Promise<void>
   readonly isTTY: boolean
   readonly columns: number
 }
@@ -138,7 +141,7 @@ export function table<Row>(
   return cells.map((line) => line.map(pad).join('').trimEnd()).join('\n')
 }
 
-/** CSV of RFC 4180 with line feeds; a cell that a spreadsheet would run as a formula gets a quote before it. */
+/** CSV of RFC 4180 with line feeds; no cell is a formula to a spreadsheet. */
 export function csv<Row>(
   rows: readonly Row[],
   columns: readonly Column<Row>[],
@@ -150,13 +153,6 @@ export function csv<Row>(
   )
   const heads = headers ? [columns.map((column) => column.title.toLowerCase())] : []
   return [...heads, ...cells].map((row) => row.map(csvCell).join(',')).join('\n')
-}
-
-function csvCell(value: string | number | null): string {
-  if (value === null) return ''
-  if (typeof value === 'number') return String(value)
-  const safe = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value
-  return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
 }
 
 /** --color first, then NO_COLOR, FORCE_COLOR and CLICOLOR, then whether the stream is a terminal. */

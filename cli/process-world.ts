@@ -57,6 +57,9 @@ function sink(descriptor: number, open: () => NodeJS.WriteStream): Sink {
   }
   return {
     write: (text) => void stream().write(text),
+    drained: async () => {
+      if (stream().writableNeedDrain) await new Promise((done) => stream().once('drain', done))
+    },
     isTTY: isatty(descriptor),
     get columns() {
       return stream().columns ?? 80

@@ -14,7 +14,7 @@ import {
   verify as nativeVerify,
 } from 'node:crypto'
 import { toBase64 } from './base64.ts'
-import { concatBytes, toHex } from './bytes.ts'
+import { concatBytes, equalBytes, toHex } from './bytes.ts'
 import { ProtocolError } from './errors.ts'
 
 const PUBLIC_PREFIX = Uint8Array.from([48, 42, 48, 5, 6, 3, 43, 101, 112, 3, 33, 0])
@@ -23,6 +23,8 @@ const PRIVATE_PREFIX = Uint8Array.from([48, 46, 2, 1, 0, 48, 5, 6, 3, 43, 101, 1
 /** Parsed public keys, because parsing costs a third of a verification. Bounded: oldest out. */
 const PARSED_KEYS_MAX = 2048
 const parsedKeys = new Map<string, ReturnType<typeof createPublicKey>>()
+/** The key that was used last: a feed is verified under one. */
+let latestKey: { bytes: Uint8Array; key: ReturnType<typeof createPublicKey> } | undefined
 
 /** Parsed private keys of this process: parsing one costs three times a signature. Weak: gone with their seeds. */
 const privateKeys = new WeakMap<Uint8Array, ReturnType<typeof createPrivateKey>>()
@@ -132,6 +134,14 @@ function parsePrivateKey(seed: Uint8Array): ReturnType<typeof createPrivateKey> 
 }
 
 function parsed(publicKey: Uint8Array): ReturnType<typeof createPublicKey> {
+  if (latestKey !== undefined && equalBytes(latestKey.bytes, publicKey)) return latestKey.key
+  const key = parsedOnce(publicKey)
+  // A copy: the caller's bytes may be a window onto much, or be written over.
+  latestKey = { bytes: publicKey.slice(), key }
+  return key
+}
+
+function parsedOnce(publicKey: Uint8Array): ReturnType<typeof createPublicKey> {
   const id = publicKey.join()
   const known = parsedKeys.get(id)
   if (known) return known

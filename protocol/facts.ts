@@ -21,6 +21,7 @@ import type { KeyPair } from './identity.ts'
 import { FACT_ID, type FactId, type FleetId, type KeyId, SESSION, type Session } from './ids.ts'
 import { KEY_REVOKE, type KeyRevoke } from './key-revoke.ts'
 import { FACT_BYTES_MAX } from './limits.ts'
+import { type LogEntry, openEntry } from './log-entry.ts'
 import {
   HALT,
   type Halt,
@@ -34,7 +35,7 @@ import {
 import { RELEASE_ANNOUNCE, type ReleaseAnnounce } from './release.ts'
 import { FLEET_ROOT, type FleetRoot } from './root.ts'
 import { type Schema, shape, uint, written } from './schema.ts'
-import { open, type Signer, seal } from './signed.ts'
+import { type Opened, open, type Signer, seal } from './signed.ts'
 import { EQUIVOCATION, type Equivocation, HALT_RELAY, type HaltRelay } from './witness-facts.ts'
 
 /** Every fact type of this version with its body. */
@@ -120,7 +121,6 @@ const HEADER: Schema<PayloadHeader> = shape<PayloadHeader>({
   e: uint(),
   ts: uint(),
 })
-const ENVELOPE_KEYS: ReadonlySet<string> = new Set(['v', 't', 'a', 'b'])
 
 /** What an author gives to write its next fact. */
 export interface FactDraft<T extends FactType> {
@@ -162,22 +162,33 @@ export function openFact(
   bytes: Uint8Array,
   options: { fleet: FleetId; whose: string; signer?: Signer },
 ): Fact {
-  const opened = open(bytes, { ...options, bytesMax: FACT_BYTES_MAX })
-  const { payload, type } = opened
-  const header = Object.entries(payload).filter(([key]) => !ENVELOPE_KEYS.has(key))
-  const { n, s, p, e, ts } = HEADER.decode(Object.fromEntries(header), options.whose)
+  return factIn(open(bytes, { ...options, bytesMax: FACT_BYTES_MAX }), options.whose)
+}
+
+/** The fact of a log's entry, checked as `openFact` does. Throws as that does and as `openEntry`. */
+export function openLoggedFact(
+  stored: LogEntry,
+  options: { fleet: FleetId; whose: string; signer?: Signer },
+): Fact {
+  return factIn(openEntry(stored, { ...options, bytesMax: FACT_BYTES_MAX }), options.whose)
+}
+
+function factIn(opened: Opened, whose: string): Fact {
+  const { payload, type, bytes } = opened
+  const { v: _v, t: _t, a: _a, b, ...header } = payload
+  const { n, s, p, e, ts } = HEADER.decode(header, whose)
   if ((s === 0) !== (p === NO_FACT)) {
     throw new ProtocolError(
       'BAD_CHAIN',
       'reject',
-      `expected a predecessor from sequence 1 on in ${type} of ${options.whose}, found ${p.slice(0, 16)} at ${s}`,
+      `expected a predecessor from sequence 1 on in ${type} of ${whose}, found ${p.slice(0, 16)} at ${s}`,
     )
   }
   const { id, author } = opened
   const common = { id, author, session: n, seq: s, prev: p, epoch: e, ts, bytes }
   if (!isFactType(type)) return { ...common, type: 'foreign', foreignType: type }
   const schema: Schema<FactBodies[FactType]> = BODIES[type]
-  return { ...common, type, body: schema.decode(payload['b'], type) } as Fact
+  return { ...common, type, body: schema.decode(b, type) } as Fact
 }
 
 /** The rollout that a fact is about; undefined for one that is about none. */

@@ -74,11 +74,30 @@ export function open(
   bytes: Uint8Array,
   options: { fleet: FleetId; bytesMax: number; whose: string; signer?: Signer },
 ): Opened {
+  const { bytesMax, whose } = options
+  const [payload, signature] = unpack(decodeCanonical(bytes, bytesMax, whose), whose)
+  const signed = (type: string): Uint8Array => signedBytes(type, options.fleet, payload)
+  return openParts({ payload, signature, bytes, signed }, options)
+}
+
+/**
+ * What `open` checks beyond the form of an envelope: for whoever has its parts by themselves. `signed`
+ * gives the signed bytes, now that the payload has said its type; it may throw instead.
+ */
+export function openParts(
+  parts: {
+    payload: Uint8Array
+    signature: Uint8Array
+    bytes: Uint8Array
+    signed: (type: string) => Uint8Array
+  },
+  options: { fleet: FleetId; bytesMax: number; whose: string; signer?: Signer },
+): Opened {
+  const { signature, bytes } = parts
   const { fleet, bytesMax, whose, signer = ED25519 } = options
-  const [payloadBytes, signature] = unpack(decodeCanonical(bytes, bytesMax, whose), whose)
-  const payload = decodeCanonical(payloadBytes, bytesMax, `the payload of ${whose}`)
+  const payload = decodeCanonical(parts.payload, bytesMax, `the payload of ${whose}`)
   const { type, author } = header(payload, whose)
-  const message = signedBytes(type, fleet, payloadBytes)
+  const message = parts.signed(type)
   if (!signer.verify({ publicKey: author, message, signature })) {
     throw new ProtocolError(
       'BAD_SIGNATURE',

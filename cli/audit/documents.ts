@@ -99,6 +99,14 @@ export function configOf(trust: KnownTrust, group: string, epoch: number): Known
   return trust.configs.find(({ config }) => config.group === group && config.epoch === epoch)
 }
 
+/** The fact keys of an epoch's voters. */
+export function votersOf({ config }: KnownConfig): readonly KeyId[] {
+  return config.voters.flatMap((name) => {
+    const host = config.hosts.find((one) => one.name === name)
+    return host === undefined ? [] : [host.fact]
+  })
+}
+
 /** Who a key is, by the newest document that names it; undefined for a stranger. */
 export function personOf(
   trust: KnownTrust,

@@ -1,4 +1,5 @@
 /** Rows of a pull in the formats that collectors read: JSON lines, CSV, Elastic Common Schema, CEF. */
+import { csvCell } from '../csv-cell.ts'
 import { EXPORT_COLUMNS, type ExportRow } from './rows.ts'
 
 export const EXPORT_FORMATS = ['jsonl', 'csv', 'ecs', 'cef'] as const
@@ -26,17 +27,6 @@ export function lineOf(row: ExportRow, format: ExportFormat): string {
     case 'cef':
       return cef(row)
   }
-}
-
-/**
- * Text that a spreadsheet would run, also behind blanks and in its full-width forms, gets a quote
- * before it. That alters it, so CSV is for looking; JSON lines and the pull itself are the evidence.
- */
-export function csvCell(value: string | number): string {
-  if (typeof value === 'number') return String(value)
-  const risky = /^[\s\0\u200b\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n\0]/.test(value)
-  const safe = risky ? `'${value}` : value
-  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
 }
 
 function ecs(row: ExportRow): object {

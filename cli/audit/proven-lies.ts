@@ -49,11 +49,21 @@ export class ProvenLies {
     if (lie === undefined || accused === undefined) return
     const author = personOf(this.#trust, fact.author)?.name ?? fact.author
     const { kind, first, second } = lie
-    const before = this.#rows.get(`${first}/${second}`)
-    this.#rows.set(`${first}/${second}`, {
+    this.#take({
       ...{ accused: accused.name, key: lie.accused, kind, place: placeOf(lie), first, second },
-      facts: [...(before?.facts ?? []), { id: fact.id, author }],
+      facts: [{ id: fact.id, author }],
     })
+  }
+
+  #take(row: ProvenLieRow): void {
+    const key = `${row.first}/${row.second}`
+    const facts = [...(this.#rows.get(key)?.facts ?? []), ...row.facts]
+    this.#rows.set(key, { ...row, facts })
+  }
+
+  /** Takes what was proven by another feed. */
+  add(rows: readonly ProvenLieRow[]): void {
+    for (const row of rows) this.#take(row)
   }
 
   /** Each contradiction once, by name and place. */

@@ -5,18 +5,18 @@
  * last transition left.
  */
 import {
-  envelopeOf,
   type Fact,
   type FactOf,
   type FleetId,
   fromHex,
-  openFact,
+  type LogEntry,
+  openLoggedFact,
   rolloutOf,
   sha256,
   toHex,
 } from '../../protocol/index.ts'
 import { type KnownTrust, personOf } from './documents.ts'
-import { feedsIn } from './layout.ts'
+import { feedsIn, type LogPlace } from './layout.ts'
 import { readBundles, readHead } from './log-files.ts'
 
 /** One signed act. Absent things are empty, never guessed. */
@@ -49,36 +49,40 @@ export const EXPORT_COLUMNS: readonly (keyof ExportRow)[] = [
   ...(['session', 'sequence', 'epoch'] as const),
 ]
 
-/** The rows of a pull. Facts that do not verify are left to `audit verify`; `skipped` counts them. */
+/** The rows of a pull. Facts that are missing or do not verify are left to `audit verify`; `skipped` counts them. */
 export function* rowsOf(
   pull: string,
   trust: KnownTrust,
-  skipped: () => void,
+  skipped: (facts: number) => void,
 ): Generator<ExportRow> {
   for (const place of feedsIn(pull)) {
     let before = ''
-    for (const bundle of readBundles(place, readHead(place)?.size ?? 0, false)) {
-      for (const stored of bundle.entries) {
-        const fact = opened(stored, trust.fleet, place.name)
-        if (fact === undefined) {
-          skipped()
-          continue
-        }
-        const row = rowOf(fact, trust, before)
-        if (row.generationAfter !== '') before = row.generationAfter
-        yield row
-      }
+    for (const fact of factsOf(place, trust.fleet, skipped)) {
+      const row = rowOf(fact, trust, before)
+      if (row.generationAfter !== '') before = row.generationAfter
+      yield row
     }
   }
 }
 
-function opened(
-  stored: Parameters<typeof envelopeOf>[0],
+function* factsOf(
+  place: LogPlace,
   fleet: FleetId,
-  whose: string,
-): Fact | undefined {
+  skipped: (facts: number) => void,
+): Generator<Fact> {
+  for (const { entries, width } of readBundles(place, readHead(place)?.size ?? 0, false)) {
+    if (entries.length < width) skipped(width - entries.length)
+    for (const stored of entries) {
+      const fact = opened(stored, fleet, place.name)
+      if (fact === undefined) skipped(1)
+      else yield fact
+    }
+  }
+}
+
+function opened(stored: LogEntry, fleet: FleetId, whose: string): Fact | undefined {
   try {
-    return openFact(envelopeOf(stored, fleet), { fleet, whose })
+    return openLoggedFact(stored, { fleet, whose })
   } catch {
     return undefined
   }

@@ -24,6 +24,9 @@ export interface Standing {
   readonly timeS: number
 }
 
+/** What is asked of the log below the checkpoints. */
+type Summary = Omit<GateSummary, 'pins'>
+
 /** The sizes of which a pull has checkpoints. */
 export function checkpointSizes(pull: string, group: string): ReadonlySet<number> {
   const names = namesIn(join(gateAt(pull, group).folder, 'checkpoints'))
@@ -33,7 +36,7 @@ export function checkpointSizes(pull: string, group: string): ReadonlySet<number
 /** Verifies every checkpoint of a gate log. */
 export function verifyCheckpoints(
   pull: string,
-  { trust, gate, sizes }: { trust: KnownTrust; gate: GateSummary; sizes: ReadonlySet<number> },
+  { trust, gate, sizes }: { trust: KnownTrust; gate: Summary; sizes: ReadonlySet<number> },
   report: Report,
 ): Standing | undefined {
   const signed = new Map<string, { size: number; timeS: number }>()
@@ -66,7 +69,7 @@ interface NotePlace {
   readonly where: string
   readonly size: number
   readonly trust: KnownTrust
-  readonly gate: GateSummary
+  readonly gate: Summary
 }
 
 function readNote(pull: string, at: NotePlace, report: Report): SignedNote | undefined {
@@ -117,7 +120,7 @@ function cosignatures(
 }
 
 /** The configuration in force at the last of so many blocks, and all later ones: their voters hold it too. */
-function configsFrom(trust: KnownTrust, gate: GateSummary, size: number): readonly GroupConfig[] {
+function configsFrom(trust: KnownTrust, gate: Summary, size: number): readonly GroupConfig[] {
   const epoch = gate.roots.get(size)?.epoch ?? Number.POSITIVE_INFINITY
   const { group } = gate
   return trust.configs

@@ -1,39 +1,38 @@
-/** One feed of a pull: every signature, the chain, and every fact that a block stands on. */
-import {
-  envelopeOf,
-  type Fact,
-  feedKey,
-  feedOrigin,
-  NO_FACT,
-  openFact,
-} from '../../protocol/index.ts'
+/** One feed of a pull: every signature, the chain, and that it holds what blocks stand on. */
+import { type Fact, feedKey, feedOrigin, NO_FACT, openLoggedFact } from '../../protocol/index.ts'
 import { type KnownTrust, messageOf, personOf } from './documents.ts'
 import type { Report } from './findings.ts'
 import type { FeedPlace } from './layout.ts'
+import { clashes, type PinBytes, PinWriter } from './pins.ts'
 import { type SeenEntry, verifyLog } from './verify-log.ts'
 
-/** Verifies a feed; `heads` are the facts that blocks name, by sequence. Gives the facts that verify. */
+/** What was seen of a feed. */
+export interface SeenFeed {
+  /** How many facts verify. */
+  readonly facts: number
+  /** The sequence after the last fact. */
+  readonly next: number
+  /** The facts that verify. */
+  readonly ids: PinBytes
+}
+
+/** Verifies a feed by itself; `noted` is called for each fact that verifies. */
 export function verifyFeed(
   place: FeedPlace,
-  input: {
-    readonly trust: KnownTrust
-    readonly heads: ReadonlyMap<number, string> | undefined
-    /** Called for each fact that verifies. */
-    readonly noted?: (fact: Fact) => void
-  },
+  input: { readonly trust: KnownTrust; readonly noted?: (fact: Fact) => void },
   report: Report,
-): number {
-  const { trust, heads = new Map<number, string>() } = input
+): SeenFeed {
+  const { trust } = input
   const { author, session, name: where } = place
-  const person = personOf(trust, author)
-  const whose = `${person?.name ?? author.slice(0, 16)} (session ${session.slice(0, 8)})`
-  if (person === undefined)
+  const whose = whoseOf(place, trust)
+  if (personOf(trust, author) === undefined)
     report({
       code: 'AUTHOR',
       where,
       text: `expected a host, operator, release key or admin, found the key ${author}`,
     })
   const chain = { next: 0, prev: NO_FACT, verified: 0 }
+  const ids = new PinWriter()
   const origin = feedOrigin(trust.fleet, author, session)
   for (const seen of verifyLog(place, { origin, certified: false, whose }, report)) {
     const fact = open(seen, { trust, where, whose, report })
@@ -50,18 +49,34 @@ export function verifyFeed(
         text: `expected a fact of this feed at entry ${seen.index}, found one of ${feedKey(fact.author, fact.session)}`,
       })
     link(fact, { chain, whose, where, report })
-    pinned(fact, { heads, whose, where, report })
     chain.verified++
+    ids.add(fact.seq, fact.id)
     input.noted?.(fact)
   }
-  for (const seq of [...heads.keys()]
-    .filter((one) => one >= chain.next)
-    .sort((a, b) => a - b)
-    .slice(-1)) {
-    const text = `facts ${chain.next} to ${seq} of ${whose} are missing: the gate log stands on them`
-    report({ code: 'FACT_MISSING', where, text })
+  return { facts: chain.verified, next: chain.next, ids: ids.bytes() }
+}
+
+/** Compares a feed with what blocks name of it: the same facts, and all of them. */
+export function verifyPins(
+  place: FeedPlace,
+  { trust, pins, seen }: { trust: KnownTrust; pins: PinBytes; seen: SeenFeed },
+  report: Report,
+): void {
+  const whose = whoseOf(place, trust)
+  const { name: where } = place
+  for (const { seq, pinned, held } of clashes(pins, seen.ids)) {
+    const text = `fact ${seq} of ${whose} is ${held.slice(0, 16)}…, the gate log stands on ${pinned.slice(0, 16)}…`
+    report({ code: 'BASIS', where, text })
   }
-  return chain.verified
+  const last = pins.seqs.at(-1) ?? -1
+  if (last < seen.next) return
+  const text = `facts ${seen.next} to ${last} of ${whose} are missing: the gate log stands on them`
+  report({ code: 'FACT_MISSING', where, text })
+}
+
+function whoseOf({ author, session }: FeedPlace, trust: KnownTrust): string {
+  const name = personOf(trust, author)?.name ?? author.slice(0, 16)
+  return `${name} (session ${session.slice(0, 8)})`
 }
 
 interface Around {
@@ -74,7 +89,7 @@ function open(seen: SeenEntry, around: Around & { trust: KnownTrust }): Fact | u
   const { trust, where, whose, report } = around
   try {
     const options = { fleet: trust.fleet, whose: `entry ${seen.index} of ${whose}` }
-    return openFact(envelopeOf(seen, trust.fleet), options)
+    return openLoggedFact(seen, options)
   } catch (error) {
     report({ code: 'FACT', where, text: `fact ${seen.index} of ${whose}: ${messageOf(error)}` })
     return undefined
@@ -106,12 +121,4 @@ function link(fact: Fact, around: Around & { chain: { next: number; prev: string
   }
   chain.next = Math.max(chain.next, fact.seq + 1)
   chain.prev = fact.id
-}
-
-function pinned(fact: Fact, around: Around & { heads: ReadonlyMap<number, string> }): void {
-  const { heads, whose, where, report } = around
-  const head = heads.get(fact.seq)
-  if (head === undefined || head === fact.id) return
-  const text = `fact ${fact.seq} of ${whose} is ${fact.id.slice(0, 16)}…, the gate log stands on ${head.slice(0, 16)}…`
-  report({ code: 'BASIS', where, text })
 }

@@ -1,4 +1,4 @@
-/** A group's gate log in a pull: the chain, its certificates, and the checkpoints over it. */
+/** A group's gate log in a pull: the chain of its blocks, and which certificate proves which. */
 import {
   type Block,
   type Certificate,
@@ -7,23 +7,24 @@ import {
   type FeedKey,
   feedKey,
   gateOrigin,
-  openCertificate,
   openGateMessage,
+  readCertificate,
   toHex,
 } from '../../protocol/index.ts'
 import { callsForCheckpoint } from '../../rollout/index.ts'
-import { configOf, type KnownConfig, type KnownTrust, messageOf } from './documents.ts'
+import { configOf, type KnownConfig, type KnownTrust, messageOf, votersOf } from './documents.ts'
 import type { Report } from './findings.ts'
 import { gateAt, tailAt } from './layout.ts'
 import { readTail } from './log-files.ts'
+import { type PinBytes, PinWriter } from './pins.ts'
 import { type SeenEntry, verifyLog } from './verify-log.ts'
 
 /** What the rest of a verification needs of a gate log. */
 export interface GateSummary {
   readonly group: string
   readonly size: number
-  /** For each feed: the heads that blocks name, by sequence. */
-  readonly basis: ReadonlyMap<FeedKey, ReadonlyMap<number, string>>
+  /** For each feed that blocks name: which facts of it. */
+  readonly pins: ReadonlyMap<FeedKey, PinBytes>
   /** The root after each block, and the epoch in force there. Kept for the sizes that were asked for. */
   readonly roots: ReadonlyMap<number, { readonly root: string; readonly epoch: number }>
   /** Blocks up to the last one that calls for a checkpoint. */
@@ -42,14 +43,14 @@ interface Walk {
   /** Blocks that carry commands or anchor, and the configuration that the newest reconfig names. */
   slot: number
   named: string | undefined
-  readonly basis: Map<FeedKey, Map<number, string>>
+  readonly pins: Map<FeedKey, PinWriter>
   /** Blocks whose certificate is of a later one, by that one's id. */
   readonly promised: Map<string, number[]>
   /** The certificate checked last: neighbours often share one. */
   proven: string
 }
 
-/** Verifies blocks, certificates and files; `sizes` are those of which roots are wanted. */
+/** Verifies blocks, what proves them, and files, but no vote; `sizes` are those of which roots are wanted. */
 export function verifyGate(
   pull: string,
   input: {
@@ -64,7 +65,7 @@ export function verifyGate(
   const walk: Walk = {
     ...{ trust, group, where: place.name, report },
     ...{ pull, parent: undefined, view: 0, epoch: 0, slot: 0, named: undefined, proven: '' },
-    basis: new Map(),
+    pins: new Map(),
     promised: new Map(),
   }
   const roots = new Map<number, { root: string; epoch: number }>()
@@ -92,19 +93,17 @@ export function verifyGate(
     const text = `expected the block ${id.slice(0, 16)}… that proves block ${indexes[0]}, found none`
     report({ code: 'CERTIFICATE', where: walk.where, text })
   }
-  return { group, size, basis: walk.basis, roots, due }
+  const pins = new Map([...walk.pins].map(([feed, writer]) => [feed, writer.bytes()]))
+  return { group, size, pins, roots, due }
 }
 
 function openBlock({ trust, where, report }: Walk, seen: SeenEntry): Block | undefined {
   try {
     const envelope = envelopeOf(seen, trust.fleet)
     const message = openGateMessage(envelope, { fleet: trust.fleet, whose: `block ${seen.index}` })
-    if (message.kind === 'block') return message.block
-    report({
-      code: 'BLOCK',
-      where,
-      text: `expected a block at ${seen.index}, found a ${message.kind}`,
-    })
+    if (message.kind !== 'block') throw new Error(`expected a block, found a ${message.kind}`)
+    if (message.block.id === entryId(seen.entry)) return message.block
+    throw new Error('the signature is of other bytes than these')
   } catch (error) {
     report({ code: 'BLOCK', where, text: `block ${seen.index}: ${messageOf(error)}` })
   }
@@ -142,8 +141,9 @@ function follow(walk: Walk, block: Block, seen: SeenEntry): void {
   walk.named = change?.kind === 'reconfig' ? change.config : undefined
   for (const { author, session, seq, head } of body.basis) {
     const feed = feedKey(author, session)
-    const heads = walk.basis.get(feed) ?? new Map<number, string>()
-    walk.basis.set(feed, heads.set(seq, head))
+    const pins = walk.pins.get(feed) ?? new PinWriter()
+    walk.pins.set(feed, pins)
+    pins.add(seq, head)
   }
   if (known === undefined) return
   if (!votersOf(known).includes(block.leader))
@@ -201,15 +201,14 @@ function isTail({ body, leader }: Block, below: Block, known: KnownConfig): bool
   return placed && above && commands.length + basis.length === 0 && votersOf(known).includes(leader)
 }
 
-/** A final certificate of this block, or of a later one that must then come. */
+/** A final certificate of this block, or of a later one that must then come. Its votes are verified apart. */
 function prove(walk: Walk, at: { block: Block; known: KnownConfig; seen: SeenEntry }): void {
-  const { trust, where, report } = walk
-  const { block, known, seen } = at
+  const { where, report } = walk
+  const { block, seen } = at
   const bytes = seen.certificate ?? new Uint8Array(0)
   const id = entryId(bytes)
   try {
-    const rules = { fleet: trust.fleet, voters: votersOf(known), quorum: known.config.quorum }
-    const certificate = id === walk.proven ? undefined : openCertificate(bytes, rules)
+    const certificate = id === walk.proven ? undefined : readCertificate(bytes)
     if (certificate !== undefined) assertPlace(certificate, at)
     const proves = certificate?.body.block ?? [...walk.promised.keys()].at(-1) ?? block.id
     walk.proven = proves === block.id ? '' : id
@@ -237,11 +236,4 @@ function assertPlace(
   throw new Error(
     `expected a final certificate of it or of a later block, found ${kind} of ${body.block?.slice(0, 16)}… in view ${body.view}`,
   )
-}
-
-function votersOf({ config }: KnownConfig): readonly string[] {
-  return config.voters.flatMap((name) => {
-    const host = config.hosts.find((one) => one.name === name)
-    return host === undefined ? [] : [host.fact]
-  })
 }

@@ -1,7 +1,8 @@
 /** `nixfleet audit verify DIR [DIR2]`: a pull against the fleet's root hash, two pulls against each other. */
+import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import { comparePulls } from '../audit/compare.ts'
-import type { Finding } from '../audit/findings.ts'
+import { type Finding, Findings } from '../audit/findings.ts'
 import { isPull } from '../audit/layout.ts'
 import { iso } from '../audit/verify-checkpoints.ts'
 import { type Verdict, verifyPull } from '../audit/verify-pull.ts'
@@ -14,6 +15,8 @@ import { ago, plural, safeText } from '../words.ts'
 
 /** Findings that are shown; beyond it only their number grows. */
 const FINDINGS_SHOWN_MAX = 1000
+/** Threads of one verification: each takes some 50 MB, and reading the disk then sets the pace. */
+const THREADS_MAX = 64
 
 interface Seen {
   readonly findings: (Finding & { readonly pull: string })[]
@@ -35,19 +38,37 @@ export async function run(context: Context, input: CommandInput): Promise<number
         fix: ['make one: nixfleet audit pull -o DIR'],
       })
   }
+  const threads = threadsOf(input)
   const seen: Seen = { findings: [], count: 0 }
-  const verdicts = pulls.map((pull) => verifyPull(pull, rootHash, reporter(seen, pull)))
+  const verdicts: (Verdict | undefined)[] = []
+  for (const pull of pulls) {
+    const findings = new Findings()
+    verdicts.push(await verifyPull(pull, rootHash, findings, { threads, signal: context.signal }))
+    take(seen, pull, findings)
+  }
   const [one, other] = pulls
-  if (one !== undefined && other !== undefined) comparePulls(one, other, reporter(seen, one))
+  if (one !== undefined && other !== undefined) {
+    const findings = new Findings()
+    comparePulls(one, other, findings.reporter())
+    take(seen, one, findings)
+  }
   show(context, { rootHash, pulls, verdicts, seen })
   return seen.count === 0 ? EXIT_OK : EXIT_UNVERIFIED
 }
 
-function reporter(seen: Seen, pull: string): (finding: Finding) => void {
-  return (finding) => {
-    seen.count++
-    if (seen.findings.length < FINDINGS_SHOWN_MAX) seen.findings.push({ pull, ...finding })
-  }
+function take(seen: Seen, pull: string, { kept, count }: Findings): void {
+  seen.findings.push(...kept.map((finding) => ({ pull, ...finding })))
+  seen.findings.length = Math.min(seen.findings.length, FINDINGS_SHOWN_MAX)
+  seen.count += count
+}
+
+/** All processors of the machine where nobody says otherwise: nothing else is to be done meanwhile. */
+function threadsOf({ options }: CommandInput): number {
+  const given = textOption(options, 'threads')
+  if (given === undefined) return Math.min(availableParallelism(), THREADS_MAX)
+  const threads = Number(given)
+  if (Number.isInteger(threads) && threads >= 1 && threads <= THREADS_MAX) return threads
+  throw usage(`expected a number from 1 to ${THREADS_MAX} after --threads, found ${given}`)
 }
 
 interface Shown {

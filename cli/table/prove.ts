@@ -44,7 +44,10 @@ export const PROVE: readonly CommandSpec[] = [
       { name: 'dir', required: true, summary: 'a pull' },
       { name: 'other', required: false, summary: 'another node’s pull, to find a split view' },
     ],
-    options: [ROOT_HASH],
+    options: [
+      ROOT_HASH,
+      { name: 'threads', value: 'N', summary: 'how many threads verify (default: all processors)' },
+    ],
     examples: [
       {
         run: 'nixfleet audit verify audit --root-hash 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef',

@@ -14,6 +14,8 @@ export interface BenchOptions {
   readonly runs: number
   /** Size of what is moved, in MiB, where something is. */
   readonly mib: number
+  /** Facts of the log, where there is one. */
+  readonly facts: number
   /** Each host's line, as tc writes a rate, where lines are bounded. */
   readonly uplink: string
   /** One line of progress, for stderr. */
@@ -25,7 +27,9 @@ export interface BenchOptions {
 /** A promise of the product that a figure keeps or breaks. */
 export interface Target {
   readonly name: string
-  readonly atMost: number
+  /** One of the two bounds. */
+  readonly atMost?: number
+  readonly atLeast?: number
   readonly found: number
   readonly met: boolean
 }
@@ -55,6 +59,8 @@ export interface Bench {
   readonly runs: number
   /** MiB that are moved when nobody says, where something is. */
   readonly mib?: number
+  /** Facts of the log when nobody says, where there is one: its figures are then named after them. */
+  readonly facts?: number
   readonly run: (options: BenchOptions) => Promise<BenchResult>
 }
 
@@ -85,6 +91,11 @@ export function commitNow(): string {
 /** A target with its verdict. */
 export function target(name: string, atMost: number, found: number): Target {
   return { name, atMost, found, met: found <= atMost }
+}
+
+/** A target that a figure must reach, with its verdict. */
+export function floor(name: string, atLeast: number, found: number): Target {
+  return { name, atLeast, found, met: found >= atLeast }
 }
 
 /**

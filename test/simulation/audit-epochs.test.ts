@@ -5,7 +5,7 @@
 import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Finding, FindingCode } from '../../cli/audit/findings.ts'
+import { type Finding, type FindingCode, Findings } from '../../cli/audit/findings.ts'
 import { verifyPull } from '../../cli/audit/verify-pull.ts'
 import { DEMO, decodeCanonical } from '../../protocol/index.ts'
 import {
@@ -65,16 +65,20 @@ beforeAll(async () => {
 }, 120_000)
 afterAll(() => rmSync(lived.folder, { recursive: true, force: true }))
 
-function judge(folder: string): readonly Finding[] {
-  const findings: Finding[] = []
-  verifyPull(folder, lived.rootHash, (finding) => findings.push(finding))
-  return findings
+async function judge(folder: string): Promise<readonly Finding[]> {
+  const findings = new Findings()
+  await verifyPull(folder, lived.rootHash, findings)
+  return findings.kept
 }
 
 /** Every checker finds what is wrong with a changed copy. */
-function found(name: string, code: FindingCode, change: (copy: string) => void): void {
+async function found(
+  name: string,
+  code: FindingCode,
+  change: (copy: string) => void,
+): Promise<void> {
   const copy = forged(pull, name, change)
-  expect(judge(copy).map((finding) => finding.code)).toContain(code)
+  expect((await judge(copy)).map((finding) => finding.code)).toContain(code)
   for (const [checker, command] of CHECKERS) {
     const said = check(copy, command, lived.rootHash)
     expect(said.text, checker).toMatch(new RegExp(`^${code}: `, 'm'))
@@ -89,8 +93,8 @@ describe('a pull that crosses a reconfig and a recovery', () => {
     ])
   })
 
-  it('is clean to all three checkers, which count the same facts', () => {
-    expect(judge(pull)).toEqual([])
+  it('is clean to all three checkers, which count the same facts', async () => {
+    expect(await judge(pull)).toEqual([])
     for (const [checker, command] of CHECKERS) {
       const said = check(pull, command, lived.rootHash)
       expect(said, checker).toMatchObject({ exit: 0 })
@@ -107,12 +111,14 @@ describe('a pull that crosses a reconfig and a recovery', () => {
     expect(ran.exit, ran.out + ran.err).toBe(0)
   })
 
-  it('that lacks the configuration of an epoch is not clean', () => {
-    found('no-config', 'BLOCK', (copy) => rmSync(join(copy, 'documents', 'group.site.3.cbor')))
+  it('that lacks the configuration of an epoch is not clean', async () => {
+    await found('no-config', 'BLOCK', (copy) =>
+      rmSync(join(copy, 'documents', 'group.site.3.cbor')),
+    )
   })
 
-  it('whose configuration of an epoch is another one that the admins signed is not clean', () => {
-    found('other-config', 'CONFIG', (copy) => {
+  it('whose configuration of an epoch is another one that the admins signed is not clean', async () => {
+    await found('other-config', 'CONFIG', (copy) => {
       rewrite(join(copy, 'documents', 'group.site.2.cbor'), signedTwice)
     })
   })

@@ -1,6 +1,7 @@
 /** Data looks the same whoever reads it, and nothing that others wrote can move the cursor. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { csvCell } from '../../../cli/csv-cell.ts'
 import { type Column, createOutput, csv, type Format, table } from '../../../cli/output.ts'
 import { distance, suggest } from '../../../cli/suggest.ts'
 import { createWords, safeText } from '../../../cli/words.ts'
@@ -100,7 +101,7 @@ describe('CSV', () => {
     return rows
   }
 
-  it('gives every cell back, but for the quote before what a spreadsheet would run', () => {
+  it('gives every cell back, as guarded against spreadsheets', () => {
     const cell = fc.oneof(
       fc.string(),
       fc.constantFrom('=1+1', '-2', '@x', 'a"b', 'a,b', 'a\nb', '+3'),
@@ -108,7 +109,8 @@ describe('CSV', () => {
     fc.assert(
       fc.property(fc.array(fc.record({ a: cell, b: cell })), (rows) => {
         const expected = rows.map((row) =>
-          [row.a, row.b].map((text) => (/^[=+\-@\t\r]/.test(text) ? `'${text}` : text)),
+          // What is guarded, and where, test/unit/cli/csv-cell.test.ts judges.
+          [row.a, row.b].map((text) => parse(csvCell(text))[0]?.[0] ?? text),
         )
         expect(parse(csv(rows, columns))).toEqual([['a', 'b'], ...expected])
       }),

@@ -3,7 +3,9 @@ import { describe, expect, it } from 'vitest'
 import {
   ATTEST_SUBJECTS_MAX,
   CHECKS_MAX,
+  concatBytes,
   encodeCanonical,
+  entryOf,
   FACT_BYTES_MAX,
   type FactDraft,
   type FactType,
@@ -11,10 +13,12 @@ import {
   HALT_HOSTS_MAX,
   HOLD_RELEASES_MAX,
   isFactType,
+  type LogEntry,
   MANIFEST_BYTES_MAX,
   NO_FACT,
   NOT_REVERTABLE_MAX,
   openFact,
+  openLoggedFact,
   PHASES,
   PLAN_BYTES_MAX,
   phaseRank,
@@ -55,6 +59,29 @@ describe('a fact', () => {
   it.each(TYPES)('%s is what its author wrote, sorted as its readers see it', (type) => {
     const sealed = sealFact(draft(type), author)
     expect(openFact(sealed.bytes, options)).toEqual(sealed)
+  })
+
+  it.each(TYPES)('%s is the same out of a log as out of its envelope', (type) => {
+    const { bytes } = sealFact(draft(type), author)
+    const stored = entryOf(bytes, type, FLEET)
+    expect(openLoggedFact(stored, options)).toEqual(openFact(bytes, options))
+    const { entry, signature } = stored
+    const refused: readonly (readonly [Partial<LogEntry>, string])[] = [
+      [{ signature: signature.map((byte, i) => (i === 9 ? byte ^ 1 : byte)) }, 'BAD_SIGNATURE'],
+      [{ signature: signature.subarray(1) }, 'BAD_SHAPE'],
+      [{ entry: entry.with(entry.length - 1, (entry.at(-1) ?? 0) ^ 1) }, 'BAD_SIGNATURE'],
+      [{ entry: entry.subarray(1) }, 'BAD_SHAPE'],
+      [{ entry: entry.with('nixfleet/v1/'.length, 'x'.charCodeAt(0)) }, 'BAD_SHAPE'],
+      [{ entry: concatBytes(entry, new Uint8Array(FACT_BYTES_MAX)) }, 'TOO_LARGE'],
+    ]
+    for (const [change, code] of refused)
+      expect(
+        codeOf(() => openLoggedFact({ ...stored, ...change }, options)),
+        code,
+      ).toMatch(code === 'BAD_SIGNATURE' ? /BAD_SIGNATURE|NOT_CANONICAL|BAD_SHAPE/ : code)
+    expect(codeOf(() => openLoggedFact(stored, { ...options, fleet: OTHER_FLEET }))).toBe(
+      'WRONG_FLEET',
+    )
   })
 
   it('of another fleet is refused', () => {
