@@ -25,8 +25,8 @@ export class BulkMemory {
     this.#set = set
   }
 
-  /** Bytes of a closure came or left. */
-  passed(): void {
+  /** Bytes of a closure came or left. Bound to its object, to be handed on. */
+  readonly passed = (): void => {
     const isFirst = this.#lastMs === undefined
     this.#lastMs = this.#clock.bootMs()
     if (!isFirst) return

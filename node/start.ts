@@ -63,13 +63,12 @@ export async function startNode(config: NodeConfig): Promise<StartedNode> {
     const depot = await FileDepot.open(join(config.data, 'nars'))
     const network = openNetwork(config, { trust: files.trust, keys, log })
     const world = { network, random, log, depot, system, clock: systemClock(), trust: files.trust }
-    const memory = new BulkMemory(world.clock)
     const swarm = await openSwarm(world, {
       folder: join(config.data, 'swarm'),
       ...config.swarm,
       isNear: (peer) => hostNamed(runtime.parts.trust, peer) !== undefined,
       pathOfPieces: (root) => runtime.blobs.pathOfPieces(root),
-      passed: () => memory.passed(),
+      passed: new BulkMemory(world.clock).passed,
     })
     let answerApi: ((bytes: Uint8Array) => Promise<Uint8Array>) | undefined
     const runtime: Runtime = new Runtime({

@@ -59,14 +59,13 @@ export async function openSwarmHost(
   const know = (paths: readonly ManifestPath[]): void => {
     for (const path of paths) if (path.pieces) known.set(path.pieces, path)
   }
-  const memory = new BulkMemory(clock)
   const { swarm, lists } = await openSwarm(
     { ...{ clock, random, log, system, depot: undefined }, network: carried },
     {
       ...{ folder: join(folder, 'swarm'), uploadRate: 0, downloadRate: settings.downloadRate },
       isNear: () => true,
       pathOfPieces: (root) => known.get(root),
-      passed: () => memory.passed(),
+      passed: new BulkMemory(clock).passed,
     },
   )
   await network.start({
