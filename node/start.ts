@@ -72,6 +72,7 @@ export async function startNode(config: NodeConfig): Promise<StartedNode> {
       keys,
       session: toHex(random.bytes(16)),
       newer: files.newer,
+      documents: { root: files.root, group: files.group },
       store,
       swarm,
       cacheKeys: config.system.cacheKeys,
