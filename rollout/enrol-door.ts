@@ -11,7 +11,7 @@ import {
 } from './enrolment.ts'
 import { TICKET_KEPT_MS, TICKETS_MAX } from './limits.ts'
 import { isRevoked } from './revocations.ts'
-import { configsOf, rootsOf } from './trust.ts'
+import { configsOf, operatorOfKey, rootsOf } from './trust.ts'
 
 /** What a peer does with a request that was handed to it over a connection that proved `ticket`. */
 export type EnrollRuling =
@@ -35,7 +35,7 @@ export function judgeEnroll(
     return refuse('wrong-ticket', 'the ticket is not that of the invite')
   const standing = invite.requests.find((one) => one.request.id === request.id)
   if (standing !== undefined) return { kind: 'known', standing }
-  const refused = refusedByInvite(invite, request, door.wallMs)
+  const refused = refusedByInvite(known, invite, { request, wallMs: door.wallMs })
   if (refused !== undefined) return refused
   if (isAdmitted(known.trust, request)) return { kind: 'take' }
   return refusedAsUsed(invite, request) ?? refusedAsTaken(known, request) ?? { kind: 'take' }
@@ -43,13 +43,16 @@ export function judgeEnroll(
 
 /** An invite that is over, or was meant for another. */
 function refusedByInvite(
+  { trust }: Enrolments,
   { fact, revoked }: InviteStanding,
-  request: EnrollRequest,
-  wallMs: number,
+  { request, wallMs }: { request: EnrollRequest; wallMs: number },
 ): EnrollRuling | undefined {
   const { role, notAfter, name } = fact.body
   if (revoked) return refuse('revoked', 'the invite was revoked')
   if (wallMs > notAfter) return refuse('expired', 'the invite has ended')
+  const expires = operatorOfKey(trust, fact.author)?.expires ?? 0
+  if (expires > 0 && wallMs >= expires)
+    return refuse('expired', 'the role of whoever invited has ended')
   if (!fitsRole(fact.body, request))
     return refuse('wrong-role', `the invite is for ${role === 'host' ? 'a host' : 'an operator'}`)
   if (name !== undefined && name !== request.name)

@@ -9,12 +9,13 @@ import {
   type Asked,
   admit,
   bringRequest,
+  letInBefore,
   readAsked,
   sayAdmitted,
   verifyRow,
 } from '../enrol/approve.ts'
 import { openRequestFile } from '../enrol/request-file.ts'
-import { describeRequest } from '../enrol/verify.ts'
+import { assertWithinUses, describeRequest } from '../enrol/verify.ts'
 import { CliError, usage } from '../errors.ts'
 import { EXIT_OK } from '../exit-codes.ts'
 import { type VerifiedFleet, verifyFleet } from '../operator.ts'
@@ -39,7 +40,9 @@ export async function run(context: Context, input: CommandInput): Promise<number
     if (!context.out.human) sayAdmitted(context, [])
     return EXIT_OK
   }
-  const chosen = rows.map((row) => verifyRow(row, asked, fleet))
+  const now = context.now()
+  const chosen = rows.map((row) => verifyRow(row, asked, fleet, now))
+  assertWithinUses(chosen, letInBefore(asked, fleet, now))
   if (all) await confirm(context, 'Let all of them in?', chosen.map(describeRequest))
   await admit(context, input, chosen)
   sayAdmitted(context, chosen)

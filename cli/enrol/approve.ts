@@ -15,7 +15,7 @@ import type { CommandInput } from '../registry.ts'
 import { adminKeys, changeRoot } from '../root-change.ts'
 import { plural } from '../words.ts'
 import { openInvite, openRequest } from './request-file.ts'
-import { describeRequest, type Verified, verified } from './verify.ts'
+import { assertWithinUses, describeRequest, type Verified, verified } from './verify.ts'
 
 /** Between two looks whether somebody asked. */
 const LOOK_MS = 1_000
@@ -33,7 +33,12 @@ export async function readAsked(client: Client): Promise<Asked> {
 }
 
 /** A row's request, verified under its invite. Throws NF-1310, NF-1307. */
-export function verifyRow(row: RequestRow, { invites }: Asked, fleet: VerifiedFleet): Verified {
+export function verifyRow(
+  row: RequestRow,
+  { invites }: Asked,
+  fleet: VerifiedFleet,
+  now: number,
+): Verified {
   const whose = `request ${row.id.slice(0, 12)}`
   const invite = invites.find(({ id }) => id === row.invite)
   if (invite === undefined)
@@ -41,7 +46,26 @@ export function verifyRow(row: RequestRow, { invites }: Asked, fleet: VerifiedFl
   const request = openRequest(fromBase64(row.request), fleet.fleet, whose)
   const fact = openInvite(fromBase64(invite.fact), fleet.fleet, whose)
   const { root, config } = fleet
-  return verified(request, fact, { root, fleet: fleet.fleet, group: config.group })
+  return verified(request, fact, { root, fleet: fleet.fleet, group: config.group, now })
+}
+
+/** The requests that were let in before, as far as the fleet's own documents bear them out. */
+export function letInBefore(asked: Asked, fleet: VerifiedFleet, now: number): readonly Verified[] {
+  const { config, root } = fleet
+  const keys = new Set([
+    ...config.hosts.map((host) => host.fact),
+    ...root.operators.map((one) => one.key),
+  ])
+  return asked.requests
+    .filter(({ key }) => keys.has(key))
+    .flatMap((row) => {
+      try {
+        return [verifyRow(row, asked, fleet, now)]
+      } catch (error) {
+        if (error instanceof CliError) return []
+        throw error
+      }
+    })
 }
 
 /** Sends a request that came as a file, with the first admin's key. Throws NF-1203. */
@@ -121,6 +145,7 @@ export async function approveWhileAsked(
     if (waiting.length > 0) {
       const fleet = await verifyFleet(client, first.rootHash)
       const chosen = waiting.flatMap((row) => verifiedOrSaid(context, row, asked, fleet, left))
+      assertWithinUses(chosen, letInBefore(asked, fleet, context.now()))
       await admit(context, input, chosen)
       if (chosen.length > 0) sayAdmitted(context, chosen)
       continue
@@ -143,7 +168,7 @@ function verifiedOrSaid(
   left: Set<string>,
 ): Verified[] {
   try {
-    return [verifyRow(row, asked, fleet)]
+    return [verifyRow(row, asked, fleet, context.now())]
   } catch (error) {
     if (!(error instanceof CliError)) throw error
     left.add(row.id)

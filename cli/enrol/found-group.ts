@@ -90,7 +90,7 @@ function hostsOf(
     const invite = invites.find(({ id }) => id === request.invite)
     if (invite === undefined)
       throw new CliError('NF-1306', `no invite beside the root in ${trust} is that of ${file}`)
-    const { host } = verified(request, invite, { root, fleet, group })
+    const { host } = verified(request, invite, { root, fleet, group, now: context.now() })
     if (host === undefined)
       throw new CliError('NF-1307', `${request.name} asks to be an operator, not a host`)
     if (context.now() > invite.body.notAfter)

@@ -21,7 +21,8 @@ export async function loadInviter(
       ? readKeyFile(identityPaths(context.settings, context.env, context.cwd), 'operator')
       : readKeyFile([resolve(context.cwd, admin)], 'admin')
   const fleet = await verifyFleet(client, key.rootHash)
-  if (!mayInvite(fleet.root, fleet.config.group, key.key.publicKey))
+  const by = { key: key.key.publicKey, now: context.now() }
+  if (!mayInvite(fleet.root, fleet.config.group, by))
     throw new CliError('NF-1203', `${key.path} may not invite into group ${fleet.config.group}`, {
       why: ['it takes an admin key, or an operator with role admin for the group'],
       fix: ['give --admin-key FILE'],

@@ -31,6 +31,11 @@ const INVITE: Invite = {
   ...{ channels: [], expires: 0, uses: 2, notAfter: END, why: 'a test' },
 }
 
+const adminUntil = (expires: number) => ({
+  ...{ name: 'zoe', key: pairOf('zoe').publicKey, role: 'admin' as const },
+  ...{ groups: [], channels: [], expires },
+})
+
 /** A fleet of three with one invite, and what can be done with it. */
 class Door {
   readonly world = new World({ hosts: 3 })
@@ -143,6 +148,20 @@ describe('a door refuses, and says why', () => {
   ]
   it.each(cases)('%s: %s', (_, code, judge) => {
     expect(judge(new Door())).toBe(code)
+  })
+
+  it('whom an operator invites whose role has ended', () => {
+    const door = new Door()
+    const asked = door.host('h07')
+    const { trust, view } = door.world
+    const ops = [...trust.root.operators, adminUntil(2_000)]
+    const root = { ...trust.root, operators: ops }
+    const by = { ...door.invite, author: adminUntil(0).key }
+    const enrolment = { ...view.enrolment, invites: new Map([[by.id, by]]) }
+    const known = { view: { ...view, enrolment }, trust: { ...trust, root } }
+    const at = (wallMs: number) =>
+      judgeEnroll(known, asked, { ticket: TICKET.publicKey, wallMs }).kind
+    expect([at(1_999), at(2_000)]).toEqual(['take', 'refuse'])
   })
 
   it('another name than the invite has', () => {
