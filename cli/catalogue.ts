@@ -2,6 +2,7 @@
  * Every error code with its offline page (`nixfleet help NF-2101`). Codes are part of the contract:
  * add, never rename.
  */
+import { ENROL_PAGES } from './catalogue-enrol.ts'
 import {
   EXIT_BAD_CONFIG,
   EXIT_BAD_INPUT,
@@ -34,7 +35,7 @@ const entry = (exit: number, title: string, why: string, fix: string): Catalogue
   fix,
 })
 
-/** The codes, by family: 1 usage and keys, 2 rollouts, 3 bundles and caches, 4 the API's, 5 the node and bugs. */
+/** The codes, by family: 1 usage, keys and tickets, 2 rollouts, 3 bundles and caches, 4 the API's, 5 the node and bugs. */
 export const CATALOGUE: Readonly<Record<string, CatalogueEntry>> = {
   'NF-1001': entry(
     EXIT_USAGE,
@@ -156,6 +157,7 @@ export const CATALOGUE: Readonly<Record<string, CatalogueEntry>> = {
     'A root goes on from exactly one version before it, by number and hash.',
     'Make the change again on the root in force: nixfleet root show, then root propose.',
   ),
+  ...ENROL_PAGES,
   'NF-2101': entry(
     EXIT_TRY_AGAIN,
     'plan rejected: the hosts belong to another rollout',

@@ -4,6 +4,7 @@ import { ACCESS } from './table/access.ts'
 import { BUNDLE } from './table/bundle.ts'
 import { CACHE } from './table/cache.ts'
 import { CHANGE } from './table/change.ts'
+import { ENROL } from './table/enrol.ts'
 import { LOOK } from './table/look.ts'
 import { NODE } from './table/node.ts'
 import { PROVE } from './table/prove.ts'
@@ -16,6 +17,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   ...CHANGE,
   ...CACHE,
   ...BUNDLE,
+  ...ENROL,
   ...ACCESS,
   ...TOKENS,
   ...PROVE,

@@ -4,17 +4,10 @@
  * The file pins the hash of the fleet's first root, so whoever signs with it also knows whom to
  * believe: a peer cannot show another fleet's documents. Mode 0600, never overwritten.
  */
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  statSync,
-  writeSync,
-} from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { fromHex, type KeyPair, keyPair, toHex } from '../protocol/index.ts'
 import { CliError } from './errors.ts'
+import { writeNew } from './whole-file.ts'
 
 export type KeyRole = 'operator' | 'release' | 'admin'
 
@@ -49,24 +42,6 @@ export function writeKeyFile(path: string, file: Omit<KeyFile, 'path'>): void {
     seed: toHex(key.seed),
   }
   writeNew(path, `${JSON.stringify(text, null, 2)}\n`, 0o600)
-}
-
-/** Writes a file that must not exist yet, and syncs it. Throws NF-1006. */
-export function writeNew(path: string, content: string | Uint8Array, mode: number): void {
-  let handle: number
-  try {
-    handle = openSync(path, 'wx', mode)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    throw new CliError('NF-1006', `${path} exists already`)
-  }
-  try {
-    const bytes = typeof content === 'string' ? Buffer.from(content) : content
-    for (let at = 0; at < bytes.length; ) at += writeSync(handle, bytes, at)
-    fsyncSync(handle)
-  } finally {
-    closeSync(handle)
-  }
 }
 
 /**

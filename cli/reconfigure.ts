@@ -19,10 +19,11 @@ import {
 import type { Client } from './client.ts'
 import type { Context } from './context.ts'
 import { CliError, usage } from './errors.ts'
-import { type KeyFile, readKeyFile, writeNew } from './key-file.ts'
+import { type KeyFile, readKeyFile } from './key-file.ts'
 import { authorOf, publish, uploadOf, type VerifiedFleet, verifyFleet } from './operator.ts'
 import { cliDocument } from './output.ts'
 import { type CommandInput, flagOption, listOption, textOption } from './registry.ts'
+import { writeNew } from './whole-file.ts'
 import { plural } from './words.ts'
 
 /** What an admin wants to be different. */
@@ -33,6 +34,8 @@ export interface Change {
   readonly faultModel: FaultModel | undefined
   /** Go on without the voters: they are lost for good. */
   readonly recover: boolean
+  /** The new hosts fetch their documents themselves: a trust folder is written only where --out asks. */
+  readonly byTicket?: boolean | undefined
 }
 
 /** Groups up to this size bear crashes alone; larger ones a liar too. */
@@ -85,8 +88,9 @@ export async function reconfigure(
   await publish(client, [fact], [uploadOf(blob)])
   const wait = flagOption(input.options, 'wait')
   if (wait) await untilBegun(context, client, next, signed.bytes)
+  const asked = change.byTicket !== true || textOption(input.options, 'out') !== undefined
   const out =
-    change.add.length === 0
+    change.add.length === 0 || !asked
       ? undefined
       : writeTrust(context, input, fleet, { next, bytes: signed.bytes, rootHash: first.rootHash })
   return show(context, fleet.config, next, wait ? 'committed' : 'announced', out)

@@ -18,6 +18,7 @@ import {
 } from '../rollout/index.ts'
 import type { ApiBackend, LogQuery } from './api/backend.ts'
 import type { CacheList } from './api/cache-schema.ts'
+import type { InviteRow, RequestRow } from './api/enrol-schema.ts'
 import type { ForkRow } from './api/fork-schema.ts'
 import type {
   BlockPage,
@@ -58,6 +59,7 @@ import { blockPage, bodyPage, checkpointPage, envelopePage, feedRows } from './l
 import { NarKeeper } from './nar-keeper.ts'
 import { NodeLog } from './node-log.ts'
 import { cacheRows } from './projection/caches.ts'
+import { inviteRows, requestRows } from './projection/enrolment.ts'
 import { forkRows } from './projection/forks.ts'
 import { hostDetail, hostRow, type Sighting } from './projection/hosts.ts'
 import { manifestOf } from './projection/people.ts'
@@ -224,6 +226,14 @@ export class NodeBackend implements ApiBackend {
 
   forks(): readonly ForkRow[] {
     return forkRows(this.#node.knowledge())
+  }
+
+  invites(): readonly InviteRow[] {
+    return inviteRows(this.#node.knowledge(), this.#node.parts.clock.wallMs())
+  }
+
+  requests(): readonly RequestRow[] {
+    return requestRows(this.#node.knowledge())
   }
 
   peers(): readonly PeerRow[] {

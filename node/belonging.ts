@@ -15,7 +15,10 @@ export class Belonging {
   readonly #parts: BelongingParts
   #trust: Trust
   #farewell: Cancel | undefined
+  /** Who left a moment ago, and is still answered. */
+  #leaving: readonly MemberHost[] = []
   #revoked: ReadonlySet<KeyId> = new Set()
+  #tickets: readonly KeyId[] = []
 
   constructor(parts: BelongingParts) {
     this.#parts = parts
@@ -51,15 +54,19 @@ export class Belonging {
     const leaving = before.config.hosts.filter((host) => !now.has(host.name))
     const { clock } = this.#parts
     this.#farewell?.()
-    this.#apply(leaving)
-    this.#farewell = clock.after(FAREWELL_MS, () => this.#apply([]))
+    this.#leaving = leaving
+    this.#apply()
+    this.#farewell = clock.after(FAREWELL_MS, () => {
+      this.#leaving = []
+      this.#apply()
+    })
   }
 
   /** A root came into force: operators whom it does not name are hung up on. */
   rooted(trust: Trust): void {
     this.#trust = trust
     this.#parts.log.info({ version: trust.root.version }, 'a new root is in force')
-    this.#apply([])
+    this.#apply()
   }
 
   /** Keys are revoked: their operators are hung up on. */
@@ -68,7 +75,14 @@ export class Belonging {
     if (news.length === 0) return
     this.#revoked = keys
     this.#parts.log.warn({ keys: news }, 'keys were revoked')
-    this.#apply([])
+    this.#apply()
+  }
+
+  /** Tickets that may speak. Called with every round: nothing happens while they stay the same. */
+  invited(tickets: readonly KeyId[]): void {
+    if (tickets.join() === this.#tickets.join()) return
+    this.#tickets = tickets
+    this.#apply()
   }
 
   stop(): void {
@@ -83,9 +97,9 @@ export class Belonging {
     else if (!this.isMember) log.warn(fields, `${name} is no host of the group yet: it follows`)
   }
 
-  #apply(leaving: readonly MemberHost[]): void {
+  #apply(): void {
     const membership = this.#membership()
-    const hosts = this.hasLeft ? membership.hosts : union(membership.hosts, leaving)
+    const hosts = this.hasLeft ? membership.hosts : union(membership.hosts, this.#leaving)
     this.#parts.network.setMembership({ ...membership, hosts }).catch((error: unknown) => {
       this.#parts.log.warn({ error: String(error) }, 'the membership could not be replaced')
     })
@@ -93,7 +107,8 @@ export class Belonging {
 
   #membership(): Membership {
     const all = membershipOf(this.#trust)
-    const now = { ...all, operators: all.operators.filter((key) => !this.#revoked.has(key)) }
+    const operators = all.operators.filter((key) => !this.#revoked.has(key))
+    const now = { ...all, operators, tickets: this.hasLeft ? [] : this.#tickets }
     if (this.hasLeft) return { ...now, hosts: [], voters: [] }
     const { epoch } = this.#trust.config
     const newer = this.#parts.newer.filter((config) => config.epoch > epoch)

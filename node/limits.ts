@@ -267,3 +267,20 @@ export const STRANGERS_MAX: number = 1_000
 export const LAN_QUERY_MS_PER_HOST: number = 200
 /** The shortest time between two questions: a small site finds a host that was lost to a dropped packet within it. */
 export const LAN_QUERY_MS_MIN: number = 2_000
+
+/* --- Enrolment (node/enrol-desk.ts, node/network/enroll-protocol.ts) --- */
+
+/** From the first byte to the last of one question or answer, and how long a ticket's connection lives. */
+export const ENROLL_CONNECTION_MS_MAX: number = 30_000
+/** Connections of one ticket: a rack that is installed from one image asks at the same time. */
+export const TICKET_CONNECTIONS_MAX: number = 16
+/** Connections of all tickets: strangers must not crowd members out. */
+export const TICKET_CONNECTIONS_TOTAL_MAX: number = 32
+/** Streams of one ticket's connection: it asks one thing after the other. */
+export const TICKET_STREAMS_MAX: number = 2
+/** Questions of all tickets under way at once: memory stays below 32 × 260 KiB. */
+export const ENROLLS_MAX: number = 32
+/** Questions of one ticket in an hour: a rack of 16 that looks every four seconds. */
+export const ENROLLS_PER_HOUR_MAX: number = 4 * 3600
+/** Questions of one ticket at once: a rack that asks and takes its documents, five questions each. */
+export const ENROLLS_BURST_MAX: number = 80

@@ -3,7 +3,14 @@
  *
  * The daemon passes real adapters, the simulator virtual ones; the runtime cannot tell.
  */
-import type { Hash, HealthCheck, HostName, ManifestPath, StorePath } from '../protocol/index.ts'
+import type {
+  Hash,
+  HealthCheck,
+  HostName,
+  KeyId,
+  ManifestPath,
+  StorePath,
+} from '../protocol/index.ts'
 import type { DialFault } from './network/dial-fault.ts'
 import type { Membership } from './network/membership.ts'
 
@@ -55,7 +62,10 @@ export interface DiskWitness {
 export type Topic = 'ctl' | 'fact' | 'gate'
 export type Acceptance = 'accept' | 'ignore' | 'reject'
 
-/** A peer's name, proven by its transport key; operators' clients come as `operator:<key>`. */
+/**
+ * A peer's name, proven by its transport key; operators' clients come as `operator:<key>`, holders of a
+ * ticket as `ticket:<key>`.
+ */
 export type PeerName = string
 
 /** Question kinds of the `ask` protocol. */
@@ -122,6 +132,8 @@ export interface NetworkHandlers {
   serve(hash: Hash, offset: number): Promise<AsyncIterable<Uint8Array> | undefined>
   /** The answer to a question about pieces; rejects on one that is none. Absent: none are given. */
   pieces?(question: Uint8Array, from: PeerName): Promise<AsyncIterable<Uint8Array>>
+  /** The answer to the holder of a ticket, who may ask for nothing else. Absent: none is let speak. */
+  enroll?(question: Uint8Array, ticket: KeyId): Promise<Uint8Array>
   /** A member's first connection came up, or its last went down. */
   peer(peer: HostName, up: boolean): void
 }

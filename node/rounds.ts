@@ -5,6 +5,7 @@
  * orders, what it holds for others, its duties as an observer. Each runs by itself: a gate that cannot
  * write must not keep the host from going back.
  */
+import { ticketsOf } from '../rollout/index.ts'
 import type { BlobFetcher } from './blob-fetcher.ts'
 import type { BlockNotes } from './block-notes.ts'
 import type { NodeKnowledge } from './knowledge.ts'
@@ -74,6 +75,8 @@ export class Rounds {
     await node.guard('holders', () => node.holders.assigned(known.holdings(node.gate.state)))
     const duties = node.belonging.isMember ? known.duties(node.gate.state) : []
     await node.guard('observer', () => node.observer.assigned(duties))
+    const wallMs = node.parts.clock.wallMs()
+    await node.guard('tickets', () => node.belonging.invited(ticketsOf(node.knowledge(), wallMs)))
   }
 
   /**

@@ -39,6 +39,8 @@ export interface RuntimeParts {
   readonly depot?: Depot | undefined
   /** Takes and gives NARs in pieces; absent: they come whole, from one peer each. */
   readonly swarm?: OpenedSwarm | undefined
+  /** The documents as signed, for whoever is let in; absent where nobody can be. */
+  readonly documents?: { readonly root: Uint8Array; readonly group: Uint8Array } | undefined
   /** Answers the operators' API over the network; absent where there is none. */
   readonly api?: ((bytes: Uint8Array) => Promise<Uint8Array>) | undefined
 }

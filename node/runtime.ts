@@ -35,6 +35,7 @@ import { BlockNotes } from './block-notes.ts'
 import { wholeMs } from './clock.ts'
 import { CosignService } from './cosign-service.ts'
 import { DetectorService } from './detector-service.ts'
+import { EnrolDesk } from './enrol-desk.ts'
 import { FactStore } from './fact-store.ts'
 import { ForkService } from './forks.ts'
 import { FreshnessService } from './freshness-service.ts'
@@ -93,6 +94,7 @@ export class Runtime {
   readonly #notes: BlockNotes
   readonly #rounds: Rounds
   readonly #desk: GossipDesk
+  readonly #enrol = new EnrolDesk(this)
   #stopped = false
   #changedAt = 0
 
@@ -214,6 +216,7 @@ export class Runtime {
       },
       serve: (hash, offset) => serve(this, hash, offset),
       ...(swarm && { pieces: (question, from) => swarm.answer(question, from) }),
+      enroll: (question, ticket) => this.#enrol.answer(question, ticket),
       peer: (peer, up) => this.#peerChanged(peer, up),
     })
     this.sync.start()

@@ -77,6 +77,7 @@ export async function startNode(config: NodeConfig): Promise<StartedNode> {
       keys,
       session: toHex(random.bytes(16)),
       newer: files.newer,
+      documents: { root: files.root, group: files.group },
       store,
       swarm,
       cacheKeys: config.system.cacheKeys,
@@ -107,17 +108,12 @@ export async function startNode(config: NodeConfig): Promise<StartedNode> {
     asCache.listen = cache?.address ?? null
     runs = true
     backend.start()
-    log.info(
-      {
-        fleet: files.trust.root.name,
-        api: listening.map((one) => one.address),
-        cache: cache?.address,
-      },
-      'the node runs',
-    )
+    const addresses = listening.map((one) => one.address)
+    const where = { fleet: files.trust.root.name, api: addresses, cache: cache?.address }
+    log.info(where, 'the node runs')
     return {
       runtime,
-      addresses: listening.map((one) => one.address),
+      addresses,
       stop: async () => {
         await cache?.close()
         await closeAll()

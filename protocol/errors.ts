@@ -18,6 +18,7 @@ export type ProtocolErrorCode =
   | 'BAD_CERTIFICATE'
   | 'BAD_BLOB'
   | 'BAD_BUNDLE'
+  | 'BAD_TICKET'
   | 'NAR_MALFORMED'
   | 'NARINFO_MALFORMED'
   | 'STORE_PATH_MALFORMED'

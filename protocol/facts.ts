@@ -19,6 +19,16 @@ import {
 } from './host-facts.ts'
 import type { KeyPair } from './identity.ts'
 import { FACT_ID, type FactId, type FleetId, type KeyId, SESSION, type Session } from './ids.ts'
+import {
+  ENROLL_DENY,
+  ENROLL_REQUEST_FACT,
+  type EnrollDeny,
+  type EnrollRequestFact,
+  INVITE,
+  INVITE_REVOKE,
+  type Invite,
+  type InviteRevoke,
+} from './invite.ts'
 import { KEY_REVOKE, type KeyRevoke } from './key-revoke.ts'
 import { FACT_BYTES_MAX } from './limits.ts'
 import { type LogEntry, openEntry } from './log-entry.ts'
@@ -54,6 +64,10 @@ export interface FactBodies {
   readonly 'closure.held': ClosureHeld
   readonly 'fleet.root': FleetRoot
   readonly 'key.revoke': KeyRevoke
+  readonly 'invite.open': Invite
+  readonly 'invite.revoke': InviteRevoke
+  readonly 'enroll.request': EnrollRequestFact
+  readonly 'enroll.deny': EnrollDeny
 }
 export type FactType = keyof FactBodies
 
@@ -100,6 +114,10 @@ const BODIES: { readonly [T in FactType]: Schema<FactBodies[T]> } = {
   'closure.held': CLOSURE_HELD,
   'fleet.root': FLEET_ROOT,
   'key.revoke': KEY_REVOKE,
+  'invite.open': INVITE,
+  'invite.revoke': INVITE_REVOKE,
+  'enroll.request': ENROLL_REQUEST_FACT,
+  'enroll.deny': ENROLL_DENY,
 }
 
 /** Whether this version interprets facts of `type`. */

@@ -163,3 +163,15 @@ export const BUNDLE_CHUNK_BYTES_MAX: number = 1024 * 1024
 export const BUNDLE_HAVES_MAX: number = 1024
 /** Blobs and NARs that a vector file lists: 64 MiB of hashes, more than any store holds of them. */
 export const BUNDLE_HAVES_TOTAL_MAX: number = 1_000_000
+/** One request to be let in, with both signatures: it travels inside a fact, with room for its frame. */
+export const ENROLL_BYTES_MAX: number = 3584
+/** A question of somebody who wants in: the request and the number of a document. */
+export const ENROLL_QUESTION_BYTES_MAX: number = ENROLL_BYTES_MAX + 64
+/** Its answer: at most one document. */
+export const ENROLL_ANSWER_BYTES_MAX: number = DOCUMENT_BYTES_MAX + 64
+/** Keys that one invite lets in: a whole group, installed from one image. */
+export const INVITE_USES_MAX: number = GROUP_HOSTS_MAX
+/** Peers that a ticket names: enough for one to be up, few enough to be read aloud or drawn as a QR code. */
+export const TICKET_PEERS_MAX: number = 3
+/** A ticket as text: three peers with IPv6 addresses and a name of 63 characters are 600 characters. */
+export const TICKET_CHARS_MAX: number = 2048

@@ -15,7 +15,7 @@ import {
   type Root,
   type Vector,
 } from '../protocol/index.ts'
-import type { FleetView, RolloutRecord } from './fleet-view.ts'
+import type { EnrolmentView, FleetView, RolloutRecord } from './fleet-view.ts'
 import type { GateRollout, GateState } from './gate-state.ts'
 import { revokedKeys, revokedLimit } from './revocations.ts'
 import {
@@ -80,6 +80,7 @@ function filter(view: FleetView, trust: Trust, state: Place): FleetView {
       view.configs,
       judging(judge, (root, { author }) => mayConfigure(under(trust, root), author)),
     ),
+    enrolment: keptEnrolment(view.enrolment, judge),
     rollouts: keptRecords(view.rollouts, judge),
   }
   const names = Object.keys(parts) as (keyof typeof parts)[]
@@ -109,6 +110,18 @@ function mayRelease({ releaseKeys }: Root, { author, body }: FactOf<'release.ann
   const key = releaseKeys.find((one) => one.key === author)
   if (key === undefined) return false
   return key.channels.length === 0 || key.channels.includes(body.channel)
+}
+
+/** A request proves itself, whoever brought it; the rest is said by those who may configure the group. */
+function keptEnrolment(all: EnrolmentView, judge: Judge): EnrolmentView {
+  const may = judging<Word>(judge, (root, { author }) =>
+    mayConfigure(under(judge.trust, root), author),
+  )
+  const invites = kept(all.invites, may)
+  const revoked = kept(all.revoked, may)
+  const denied = kept(all.denied, may)
+  const whole = invites === all.invites && revoked === all.revoked && denied === all.denied
+  return whole ? all : { ...all, invites, revoked, denied }
 }
 
 function keptRevocations(all: FleetView['revocations'], trust: Trust): FleetView['revocations'] {

@@ -7,6 +7,7 @@
  */
 import type {
   AttestSubject,
+  EnrollRequest,
   FactId,
   FactOf,
   FeedKey,
@@ -36,6 +37,8 @@ export interface FleetView {
   readonly roots: ReadonlyMap<FactId, FactOf<'fleet.root'>>
   /** Revocations by the key that they take out. */
   readonly revocations: ReadonlyMap<KeyId, ReadonlyMap<FactId, FactOf<'key.revoke'>>>
+  /** Invites of this group, what became of them, and who asked to be let in. */
+  readonly enrolment: EnrolmentView
   /** Announced configurations of this group. */
   readonly configs: ReadonlyMap<FactId, FactOf<'group.config'>>
   readonly rollouts: ReadonlyMap<RolloutId, RolloutRecord>
@@ -49,6 +52,22 @@ export interface FleetView {
   readonly lies: ReadonlyMap<string, ProvenLie>
   /** Accusations whose proof is a blob: they count once it is held. */
   readonly accusations: ReadonlyMap<FactId, FactOf<'equivocation'>>
+}
+
+/** Who was invited and who asked. Each map only grows; `enrolment.ts` says how it stands. */
+export interface EnrolmentView {
+  readonly invites: ReadonlyMap<FactId, FactOf<'invite.open'>>
+  /** By the id of the revoking fact. */
+  readonly revoked: ReadonlyMap<FactId, FactOf<'invite.revoke'>>
+  readonly denied: ReadonlyMap<FactId, FactOf<'enroll.deny'>>
+  /** Requests whose own signature holds, by their ids. */
+  readonly requests: ReadonlyMap<FactId, BroughtRequest>
+}
+
+/** A request and the facts that brought it. */
+export interface BroughtRequest {
+  readonly request: EnrollRequest
+  readonly by: ReadonlyMap<FactId, { readonly author: KeyId; readonly ts: number }>
 }
 
 /** A contradiction with the fact that proves it: of several, that of the lowest id. */
@@ -104,6 +123,7 @@ export const EMPTY_VIEW: FleetView = {
   plans: new Map(),
   roots: new Map(),
   revocations: new Map(),
+  enrolment: { invites: new Map(), revoked: new Map(), denied: new Map(), requests: new Map() },
   configs: new Map(),
   rollouts: new Map(),
   health: new Map(),

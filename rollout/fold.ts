@@ -20,6 +20,7 @@ import {
   type TransitionWhy,
 } from '../protocol/index.ts'
 import {
+  type EnrolmentView,
   type FleetView,
   NO_ROLLOUT,
   NO_ROUND,
@@ -28,6 +29,7 @@ import {
   type RoundRecord,
   type WindowAttest,
 } from './fleet-view.ts'
+import { foldEnrolment } from './fold-enrolment.ts'
 import { noteLie } from './lies.ts'
 import { authorHost, type Trust } from './trust.ts'
 
@@ -41,6 +43,8 @@ interface Draft {
   readonly roots: Map<string, FactOf<'fleet.root'>>
   readonly revocations: Map<string, ReadonlyMap<string, FactOf<'key.revoke'>>>
   readonly configs: Map<string, FactOf<'group.config'>>
+  /** Replaced as a whole: invites are few. */
+  enrolment: EnrolmentView
   readonly rollouts: Map<string, RolloutRecord>
   readonly health: Map<string, FactOf<'health.change'>>
   readonly reports: Map<string, FactOf<'health.change'>>
@@ -57,7 +61,7 @@ interface Draft {
  */
 export function foldFacts(view: FleetView, facts: Iterable<Fact>, trust: Trust): FleetView {
   const { vector, releases, plans, roots, configs, rollouts, health, reports } = view
-  const { revocations, forks, lies, accusations } = view
+  const { revocations, enrolment, forks, lies, accusations } = view
   const draft: Draft = {
     trust,
     owned: new Set(),
@@ -67,6 +71,7 @@ export function foldFacts(view: FleetView, facts: Iterable<Fact>, trust: Trust):
     roots: new Map(roots),
     revocations: new Map(revocations),
     configs: new Map(configs),
+    enrolment,
     rollouts: new Map(rollouts),
     health: new Map(health),
     reports: new Map(reports),
@@ -82,6 +87,7 @@ export function foldFacts(view: FleetView, facts: Iterable<Fact>, trust: Trust):
     roots: draft.roots,
     revocations: draft.revocations,
     configs: draft.configs,
+    enrolment: draft.enrolment,
     rollouts: draft.rollouts,
     health: draft.health,
     reports: draft.reports,
@@ -135,6 +141,12 @@ function foldFact(draft: Draft, fact: Fact): void {
       return
     case 'key.revoke':
       foldRevocation(draft, fact)
+      return
+    case 'invite.open':
+    case 'invite.revoke':
+    case 'enroll.request':
+    case 'enroll.deny':
+      draft.enrolment = foldEnrolment(draft.enrolment, fact, draft.trust)
       return
     case 'foreign':
       return

@@ -26,3 +26,7 @@ export const SUSPICION_PERIODS: number = 4
 export const SUSPICION_MAX_FACTOR: number = 6
 /** A member that is slow itself waits up to eight times as long; more, and it would watch nobody. */
 export const DETECTOR_DELAY_MAX: number = 7
+/** How long after an invite's end its ticket's holder may still hear what became of a request: a month. */
+export const TICKET_KEPT_MS: number = 30 * 24 * 3600_000
+/** Tickets whose holders a node lets speak at all: more invites than a group of 250 ever has open. */
+export const TICKETS_MAX: number = 256

@@ -13,6 +13,7 @@ import {
   openLoggedFact,
   rolloutOf,
   sha256,
+  sha256Hex,
   toHex,
 } from '../../protocol/index.ts'
 import { type KnownTrust, personOf } from './documents.ts'
@@ -141,6 +142,14 @@ function targetOf(fact: Fact, author: string): string {
       return author
     case 'equivocation':
       return fact.body.accused
+    case 'invite.open':
+      return fact.body.name ?? `${fact.body.uses} × ${fact.body.role}`
+    case 'invite.revoke':
+      return fact.body.invite
+    case 'enroll.request':
+      return sha256Hex(fromHex(fact.body.request))
+    case 'enroll.deny':
+      return fact.body.request
     default:
       return ''
   }
@@ -173,6 +182,9 @@ function reasonOf(fact: Fact): string {
     case 'rollout.halt':
     case 'rollout.hold':
     case 'host.lost':
+    case 'invite.open':
+    case 'invite.revoke':
+    case 'enroll.deny':
       return fact.body.why
     case 'obs.attest':
       return attestedWhy(fact)

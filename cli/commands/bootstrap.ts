@@ -6,47 +6,37 @@ import { mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import {
   crashesSurvived,
-  type FaultModel,
   fleetIdOf,
   type GroupConfig,
-  type GroupHost,
   type KeyPair,
   keyPair,
-  PRESETS,
-  quorumOf,
   ROOT_KEYS_MAX,
   type Root,
   signGroupConfig,
   signRoot,
-  type Timing,
-  VOTERS_MAX,
 } from '../../protocol/index.ts'
 import type { Context } from '../context.ts'
+import { foundGroup, isHalfFounded } from '../enrol/found-group.ts'
 import { CliError, usage } from '../errors.ts'
 import { EXIT_OK } from '../exit-codes.ts'
+import { firstConfig, type GroupWish, groupWish } from '../first-config.ts'
 import { readHostRecord } from '../host-record.ts'
-import { type KeyRole, writeKeyFile, writeNew } from '../key-file.ts'
+import { type KeyRole, writeKeyFile } from '../key-file.ts'
 import { cliDocument } from '../output.ts'
 import { type CommandInput, listOption, textOption } from '../registry.ts'
+import { writeNew } from '../whole-file.ts'
 import { plural } from '../words.ts'
 
 const NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
-/** Voters that a fleet gets unasked: all of a small one, and the smallest number that bears a liar. */
-const VOTERS_SMALL = 3
-const VOTERS_DEFAULT = 4
-/** A soak must see at least so many probes. */
-const SOAK_PROBES_MIN = 4
-
 interface Wish {
   readonly name: string
+  /** Its first group; absent where hosts come by ticket, once there is a root to come to. */
+  readonly first: GroupWish | undefined
   readonly group: string
-  readonly hosts: readonly GroupHost[]
   readonly operators: readonly string[]
   /** How many admin keys there are, and how many of them must sign. */
   readonly admins: number
   readonly threshold: number
-  readonly voters: readonly string[]
-  readonly timing: Timing
   readonly out: string
 }
 
@@ -58,28 +48,59 @@ interface NamedKey {
 }
 
 export async function run(context: Context, input: CommandInput): Promise<number> {
-  const wish = wishOf(context, input)
+  const folder = textOption(input.options, 'out')
+  if (folder === undefined) throw usage('expected --out with a new folder, found none')
+  const path = resolve(context.cwd, folder)
+  if (listOption(input.options, 'host').length > 0 && isHalfFounded(path)) {
+    const { value, rootHash, fleetName } = foundGroup(context, input, path)
+    say(context, { name: fleetName, rootHash, config: value, out: path, tickets: true })
+    return EXIT_OK
+  }
+  const wish = wishOf(context, input, path)
   const keys = makeKeys(context, wish)
   const { root, config } = signDocuments(wish, keys)
   writeAll(wish, keys, { root, config })
-  const { out } = context
-  const { faultModel, quorum, voters } = config.value
+  say(context, {
+    ...{ name: wish.name, rootHash: root.hash, config: config?.value, out: wish.out },
+  })
+  for (const line of adminAdvice(wish)) context.out.note(line)
+  return EXIT_OK
+}
+
+function say(
+  { out }: Context,
+  found: {
+    name: string
+    rootHash: string
+    config: GroupConfig | undefined
+    out: string
+    tickets?: boolean
+  },
+): void {
+  const { name, rootHash, config } = found
+  if (config === undefined) {
+    if (out.human) {
+      out.line(`made the root of ${name}; it has no group yet`)
+      out.line(`root hash ${rootHash}`)
+    } else out.document(cliDocument('Bootstrap', { fleet: name, rootHash, out: found.out }))
+    out.note(
+      `next: nixfleet invite --trust ${join(found.out, 'trust')} --uses N --admin-key …, then on each host`,
+    )
+    out.note(
+      `      nixfleet enroll TICKET --request-out FILE, then nixfleet bootstrap --out ${found.out} --host FILE …`,
+    )
+    return
+  }
+  const { faultModel, quorum, voters, group, hosts } = config
   if (out.human) {
     out.line(
-      `founded ${wish.name}: ${plural(wish.hosts.length, 'host')} in group ${wish.group}, ${quorum} of ${plural(voters.length, 'voter')} must agree (${faultModel})`,
+      `founded ${name}: ${plural(hosts.length, 'host')} in group ${group}, ${quorum} of ${plural(voters.length, 'voter')} must agree (${faultModel})`,
     )
-    out.line(`root hash ${root.hash}`)
+    out.line(`root hash ${rootHash}`)
   } else {
-    const { name, group } = wish
     out.document(
       cliDocument('Bootstrap', {
-        fleet: name,
-        group,
-        rootHash: root.hash,
-        voters,
-        quorum,
-        faultModel,
-        out: wish.out,
+        ...{ fleet: name, group, rootHash, voters, quorum, faultModel, out: found.out },
       }),
     )
   }
@@ -87,44 +108,24 @@ export async function run(context: Context, input: CommandInput): Promise<number
     out.note('no voter may fail: with 3 voters one may')
   }
   out.note(
-    `next: copy ${join(wish.out, 'trust')} to every host and set rootHash in its configuration`,
+    `next: copy ${join(found.out, 'trust')} to every host and set rootHash in its configuration`,
   )
-  for (const line of adminAdvice(wish)) out.note(line)
-  return EXIT_OK
+  if (found.tickets === true)
+    out.note('      hosts that came by ticket: nixfleet enroll TICKET --trust <the copy>')
 }
 
-function wishOf(context: Context, input: CommandInput): Wish {
+function wishOf(context: Context, input: CommandInput, out: string): Wish {
   const { options } = input
   const name = named(textOption(options, 'name'), '--name')
-  const files = listOption(options, 'host')
-  if (files.length === 0)
-    throw usage('expected --host with a record of nixfleet node init, found none')
-  const folder = textOption(options, 'out')
-  if (folder === undefined) throw usage('expected --out with a new folder, found none')
   const operators = listOption(options, 'operator').map((text) => named(text, '--operator'))
-  if (operators.length === 0) throw usage('expected --operator with a name, found none')
-  const hosts = tagged(
-    files.map((file) => readHostRecord(resolve(context.cwd, file))),
-    listOption(options, 'tag'),
-  )
-  const twice = hosts.find((host, i) => hosts.findIndex((other) => other.name === host.name) !== i)
-  if (twice !== undefined) throw usage(`host ${twice.name} was given twice`)
-  const preset = textOption(options, 'preset') ?? 'production'
-  const timing = Object.hasOwn(PRESETS, preset) ? PRESETS[preset] : undefined
-  if (timing === undefined)
-    throw usage(`expected production or demo after --preset, found ${preset}`)
-  const voters = votersOf(hosts, textOption(options, 'voters'))
   const group = named(textOption(options, 'group') ?? 'main', '--group')
-  return {
-    name,
-    group,
-    hosts,
-    operators: [...new Set(operators)],
-    voters,
-    timing,
-    ...adminsOf(input),
-    out: resolve(context.cwd, folder),
-  }
+  const records = listOption(options, 'host').map((file) =>
+    readHostRecord(resolve(context.cwd, file)),
+  )
+  if (records.length > 0 && operators.length === 0)
+    throw usage('expected --operator with a name, found none')
+  const first = records.length === 0 ? undefined : groupWish(input, group, records)
+  return { name, group, first, operators: [...new Set(operators)], ...adminsOf(input), out }
 }
 
 /** What an admin key is worth depends on where it lies from now on. */
@@ -163,36 +164,6 @@ function named(text: string | undefined, option: string): string {
   throw usage(`expected a lower-case DNS label after ${option}, found ${text ?? 'none'}`)
 }
 
-/** Tags of the command line are added to those that the host itself gave. */
-function tagged(hosts: readonly GroupHost[], tags: readonly string[]): readonly GroupHost[] {
-  const added = new Map<string, string[]>()
-  for (const text of tags) {
-    const [, host = '', tag = ''] = /^([^:]+):([a-z0-9-]+=[a-z0-9._-]*)$/.exec(text) ?? []
-    if (!hosts.some((known) => known.name === host)) {
-      throw usage(`expected HOST:key=value of a host of the fleet after --tag, found ${text}`)
-    }
-    added.set(host, [...(added.get(host) ?? []), tag])
-  }
-  return hosts.map((host) => ({
-    ...host,
-    tags: [...new Set([...host.tags, ...(added.get(host.name) ?? [])])],
-  }))
-}
-
-function votersOf(hosts: readonly GroupHost[], text: string | undefined): readonly string[] {
-  const names = hosts.map((host) => host.name).sort()
-  if (text === undefined) {
-    return names.length <= VOTERS_SMALL ? names : names.slice(0, VOTERS_DEFAULT)
-  }
-  const voters = [...new Set(text.split(',').map((name) => name.trim()))].sort()
-  const strangers = voters.filter((name) => !names.includes(name))
-  if (strangers.length > 0)
-    throw usage(`expected voters out of ${names.join(', ')}, found ${strangers.join(', ')}`)
-  if (voters.length > VOTERS_MAX)
-    throw usage(`expected at most ${VOTERS_MAX} voters, found ${voters.length}`)
-  return voters
-}
-
 function makeKeys(context: Context, wish: Wish): readonly NamedKey[] {
   const make = (role: KeyRole, name: string, file: string): NamedKey => ({
     role,
@@ -215,7 +186,10 @@ function adminNames({ admins }: Wish): readonly string[] {
 function signDocuments(
   wish: Wish,
   keys: readonly NamedKey[],
-): { root: ReturnType<typeof signRoot>; config: ReturnType<typeof signGroupConfig> } {
+): {
+  root: ReturnType<typeof signRoot>
+  config: ReturnType<typeof signGroupConfig> | undefined
+} {
   const of = (role: KeyRole): readonly NamedKey[] => keys.filter((key) => key.role === role)
   const admins = of('admin').map(({ key }) => key)
   const byName = <T extends { readonly name: string }>(rows: readonly T[]): readonly T[] =>
@@ -239,23 +213,8 @@ function signDocuments(
     groups: [wish.group],
   }
   const signed = signRoot(root, admins)
-  const faultModel: FaultModel = wish.voters.length <= VOTERS_SMALL ? 'crash' : 'byzantine'
-  const config: GroupConfig = {
-    fleet: fleetIdOf(signed.hash),
-    group: wish.group,
-    epoch: 1,
-    hosts: byName(wish.hosts),
-    voters: wish.voters,
-    faultModel,
-    quorum: quorumOf(wish.voters.length, faultModel),
-    floors: {
-      canaryMin: 1,
-      soakMsMin: SOAK_PROBES_MIN * wish.timing.probeMs,
-      wavePercentMax: 100,
-      budgetMax: Math.ceil(wish.hosts.length / 2),
-    },
-    timing: wish.timing,
-  }
+  if (wish.first === undefined) return { root: signed, config: undefined }
+  const config = firstConfig(fleetIdOf(signed.hash), wish.first)
   return { root: signed, config: signGroupConfig(config, admins) }
 }
 
@@ -277,7 +236,7 @@ function writeAll(
     })
   }
   writeNew(join(folders.trust, 'root.cbor'), root.bytes, 0o644)
-  writeNew(join(folders.trust, 'group.cbor'), config.bytes, 0o644)
+  if (config !== undefined) writeNew(join(folders.trust, 'group.cbor'), config.bytes, 0o644)
   writeNew(join(folders.trust, 'root.hash'), `${root.hash}\n`, 0o644)
 }
 

@@ -6,8 +6,8 @@ import type { Context } from '../context.ts'
 import { usage } from '../errors.ts'
 import { EXIT_OK } from '../exit-codes.ts'
 import { hostRecordText } from '../host-record.ts'
-import { writeNew } from '../key-file.ts'
 import { type CommandInput, listOption, textOption } from '../registry.ts'
+import { writeNew } from '../whole-file.ts'
 
 const NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
 const TAG = /^[a-z0-9-]+=[a-z0-9._-]*$/

@@ -4,11 +4,11 @@ import { join, resolve } from 'node:path'
 import type { Context } from '../context.ts'
 import { usage } from '../errors.ts'
 import { EXIT_OK } from '../exit-codes.ts'
-import { writeNew } from '../key-file.ts'
 import { verifyFleet } from '../operator.ts'
 import { cliDocument } from '../output.ts'
 import { type CommandInput, textOption } from '../registry.ts'
 import { pinnedRoot } from '../root-hash.ts'
+import { writeNew } from '../whole-file.ts'
 import { plural } from '../words.ts'
 
 export async function run(context: Context, input: CommandInput): Promise<number> {

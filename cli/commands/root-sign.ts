@@ -9,12 +9,12 @@ import { confirm } from '../confirm.ts'
 import type { Context } from '../context.ts'
 import { CliError, usage } from '../errors.ts'
 import { EXIT_OK } from '../exit-codes.ts'
-import { writeNew } from '../key-file.ts'
 import { cliDocument } from '../output.ts'
 import type { CommandInput } from '../registry.ts'
 import { adminKeys, missingText } from '../root-change.ts'
 import { readRootFolder } from '../root-folder.ts'
 import { rootDifference } from '../root-text.ts'
+import { writeNew } from '../whole-file.ts'
 
 export async function run(context: Context, input: CommandInput): Promise<number> {
   const path = resolve(context.cwd, input.args[0] ?? '')

@@ -4,7 +4,9 @@ import {
   EXIT_CHANGES,
   EXIT_FAILED,
   EXIT_IO,
+  EXIT_NOT_PERMITTED,
   EXIT_TRY_AGAIN,
+  EXIT_UNVERIFIED,
 } from '../exit-codes.ts'
 import type { CommandSpec } from '../registry.ts'
 
@@ -44,6 +46,8 @@ export const START: readonly CommandSpec[] = [
     summary: 'found a fleet: its keys, its root, its first group',
     about: [
       'Each --host is a file that `nixfleet node init` printed on that host.',
+      'Or in two steps, by ticket: without --host it makes the keys and the root alone; invite --trust and',
+      'enroll --request-out follow; then again, with --host for each request and the admin keys.',
       'The fault model is crash up to 3 voters and byzantine from 4 on.',
       'Put the hash in trust/root.hash into the configuration of every host.',
     ],
@@ -55,7 +59,7 @@ export const START: readonly CommandSpec[] = [
         name: 'host',
         value: 'FILE',
         repeat: true,
-        summary: 'the public record of a host; once per host',
+        summary: 'the public record of a host, or its request by ticket; once per host',
       },
       {
         name: 'tag',
@@ -89,6 +93,12 @@ export const START: readonly CommandSpec[] = [
         value: 'P',
         summary: 'production or demo: how fast the clocks run (default production)',
       },
+      {
+        name: 'admin-key',
+        value: 'FILE',
+        repeat: true,
+        summary: 'second step: an admin key file; as many as must sign',
+      },
       { name: 'out', value: 'DIR', summary: 'where keys/ and trust/ are written' },
     ],
     examples: [
@@ -100,8 +110,12 @@ export const START: readonly CommandSpec[] = [
         run: 'nixfleet bootstrap --name acme --admins 3 --threshold 2 --host web-01.json --operator alice --out acme',
         does: 'any two of three admins together sign changes',
       },
+      {
+        run: 'nixfleet bootstrap --name acme --admins 3 --threshold 2 --out acme',
+        does: 'keys and root; the first hosts come by ticket',
+      },
     ],
-    exits: [EXIT_BAD_INPUT, EXIT_IO],
+    exits: [EXIT_BAD_INPUT, EXIT_IO, EXIT_NOT_PERMITTED, EXIT_UNVERIFIED],
     load: () => import('../commands/bootstrap.ts'),
   },
 ]

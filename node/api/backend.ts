@@ -6,6 +6,7 @@
  */
 import type { BundleGate, BundleTaken } from './bundle-schema.ts'
 import type { CacheList } from './cache-schema.ts'
+import type { InviteRow, RequestRow } from './enrol-schema.ts'
 import type { ForkRow } from './fork-schema.ts'
 import type {
   BlockPage,
@@ -77,6 +78,10 @@ export interface ApiBackend {
   peers(): Answer<readonly PeerRow[]>
   /** Every proven contradiction that this node holds. */
   forks(): Answer<readonly ForkRow[]>
+  /** Every invite that counts, by id. */
+  invites(): Answer<readonly InviteRow[]>
+  /** Every request under them, in the order in which they count. */
+  requests(): Answer<readonly RequestRow[]>
   doctor(): Answer<Doctor>
   /** Where this node takes store paths from besides its peers. */
   caches(): Answer<CacheList>

@@ -39,6 +39,7 @@ export function addReadRoutes(api: Hono, backend: ApiBackend): void {
   addRolloutRoutes(api, backend)
   addReleaseRoutes(api, backend)
   addLogRoutes(api, backend)
+  addEnrolRoutes(api, backend)
 }
 
 /** `body` with the stamp of the node that answers. */
@@ -219,6 +220,17 @@ function addLogRoutes(api: Hono, backend: ApiBackend): void {
         pageRows(rows, (row) => row.hash, query),
       ),
     )
+  })
+}
+
+function addEnrolRoutes(api: Hono, backend: ApiBackend): void {
+  api.get('/invites', async (c) => {
+    const page = pageRows(await backend.invites(), (row) => row.id, pageQuery(c))
+    return c.json(stampedBody(backend, 'InviteList', page))
+  })
+  api.get('/requests', async (c) => {
+    const page = pageRows(await backend.requests(), (row) => row.id, pageQuery(c))
+    return c.json(stampedBody(backend, 'RequestList', page))
   })
 }
 

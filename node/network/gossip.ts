@@ -11,7 +11,7 @@ import {
   gossipsub,
   TopicValidatorResult,
 } from '@chainsafe/libp2p-gossipsub'
-import type { PeerId, StreamHandler, Topology } from '@libp2p/interface'
+import type { PeerId } from '@libp2p/interface'
 import { concatBytes, type FleetId, type GroupName, sha256, utf8 } from '../../protocol/index.ts'
 import {
   GOSSIP_FRAME_BYTES_MAX,
@@ -20,6 +20,7 @@ import {
   GOSSIP_VALIDATIONS_MAX,
 } from '../limits.ts'
 import type { Acceptance, Topic } from '../ports.ts'
+import { guardRegistrar } from './guarded-registrar.ts'
 import { plainBytes } from './stream-io.ts'
 
 /** The names of the topics on the wire. */
@@ -55,7 +56,7 @@ export function gossipService(
   const create = gossipsub(gossipOptions(topics, peers))
   return (components) => {
     const { privateKey, peerId, peerStore, connectionManager, logger } = components
-    const registrar = membersOnly(components.registrar, peers)
+    const registrar = guardRegistrar(components.registrar, (peer) => peers.isMember(peer))
     return create({ privateKey, peerId, peerStore, connectionManager, logger, registrar })
   }
 }
@@ -151,34 +152,4 @@ function scoreParams(topics: TopicNames, peers: GossipPeers): GossipsubOpts['sco
     IPColocationFactorWeight: 0,
     behaviourPenaltyThreshold: 6,
   }
-}
-
-type Registrar = GossipSubComponents['registrar']
-
-/** The registrar that gossip is given: streams and connections of others are kept from it. */
-function membersOnly(registrar: Registrar, peers: GossipPeers): Registrar {
-  const guarded: Pick<Registrar, 'handle' | 'register'> = {
-    handle: (protocol, handler, options) => {
-      const guard: StreamHandler = (stream, connection) => {
-        if (peers.isMember(connection.remotePeer)) return handler(stream, connection)
-        stream.abort(new Error('only members gossip'))
-      }
-      return registrar.handle(protocol, guard, options)
-    },
-    register: (protocol, topology) => {
-      const guard: Topology = {
-        ...topology,
-        onConnect: (peer, connection) => {
-          if (peers.isMember(peer)) topology.onConnect?.(peer, connection)
-        },
-      }
-      return registrar.register(protocol, guard)
-    },
-  }
-  return new Proxy(registrar, {
-    get: (target, key) => {
-      const value = key in guarded ? guarded[key as keyof typeof guarded] : Reflect.get(target, key)
-      return typeof value === 'function' ? value.bind(target) : value
-    },
-  })
 }

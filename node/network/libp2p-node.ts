@@ -20,11 +20,14 @@ import {
   LAN_QUERY_MS_PER_HOST,
   OPERATOR_CONNECTIONS_MAX,
   STREAM_WINDOW_BYTES_MAX,
+  TICKET_CONNECTIONS_MAX,
+  TICKET_CONNECTIONS_TOTAL_MAX,
 } from '../limits.ts'
 import { textOf } from './failures.ts'
 import { gossipService, type TopicNames } from './gossip.ts'
+import { guardRegistrar, type Registrar } from './guarded-registrar.ts'
 import { Handshakes } from './handshakes.ts'
-import { isOperator } from './membership.ts'
+import { isOperator, ticketOf } from './membership.ts'
 import type { PeerBook } from './peer-book.ts'
 
 const PING_MS = 5_000
@@ -56,17 +59,18 @@ export async function startMemberNode(options: MemberNodeOptions): Promise<Membe
     directPeers: book.directPeers().map(({ id }) => ({ id, addrs: [] })),
   }
   let node: MemberNode | undefined
-  const connectionsOf = (peer: PeerId): number => node?.getConnections(peer).length ?? 0
+  const connections = (): readonly PeerId[] =>
+    (node?.getConnections() ?? []).map(({ remotePeer }) => remotePeer)
   node = await createLibp2p({
     ...(await baseOptions(options.seed)),
     addresses: { listen: [...options.listen] },
-    connectionGater: memberGater(book, connectionsOf),
+    connectionGater: memberGater(book, connections),
     connectionMonitor: monitorOptions(options.pingMs ?? PING_MS),
     peerDiscovery:
       options.mdns === false ? [] : [lanDiscovery(book.others().length + 1, options.announced)],
     services: {
-      identify: identify(),
-      ping: ping(),
+      identify: notForTickets(book, identify()),
+      ping: notForTickets(book, ping()),
       pubsub: gossipService(options.topicNames, members),
     },
   })
@@ -120,10 +124,34 @@ function monitorOptions(pingMs: number): NonNullable<Libp2pOptions['connectionMo
   return { pingInterval: pingMs, pingTimeout: { minTimeout: 4_000, maxTimeout: 10_000 } }
 }
 
-/** Lets hosts in and out, and operators in, each with a few connections. */
-function memberGater(book: PeerBook, connectionsOf: (peer: PeerId) => number): ConnectionGater {
+/** The service, whose streams no holder of a ticket reaches. */
+function notForTickets<C extends { registrar: Registrar }, T>(
+  book: PeerBook,
+  service: (components: C) => T,
+): (components: C) => T {
+  const admits = (peer: PeerId): boolean => {
+    const name = book.nameOf(peer)
+    return name !== undefined && ticketOf(name) === undefined
+  }
+  return (components) => {
+    const registrar = guardRegistrar(components.registrar, admits)
+    // The components are looked up when they are asked for: they cannot be copied.
+    return service(
+      new Proxy(components, {
+        get: (target, key) => (key === 'registrar' ? registrar : Reflect.get(target, key)),
+      }),
+    )
+  }
+}
+
+/** Lets hosts in and out, and operators and holders of tickets in, each with a few connections. */
+function memberGater(book: PeerBook, connections: () => readonly PeerId[]): ConnectionGater {
   const denyUnlessHost = (peer: PeerId): boolean => book.hostOf(peer) === undefined
   const handshakes = new Handshakes()
+  const isTicket = (peer: PeerId): boolean => {
+    const name = book.nameOf(peer)
+    return name !== undefined && ticketOf(name) !== undefined
+  }
   return {
     denyInboundConnection: (from) => !handshakes.begin(from),
     denyInboundUpgradedConnection: (_, from) => {
@@ -136,8 +164,11 @@ function memberGater(book: PeerBook, connectionsOf: (peer: PeerId) => number): C
     denyInboundEncryptedConnection: (peer) => {
       const name = book.nameOf(peer)
       if (name === undefined) return true
-      const most = isOperator(name) ? OPERATOR_CONNECTIONS_MAX : HOST_CONNECTIONS_MAX
-      return connectionsOf(peer) >= most
+      const own = connections().filter((one) => one.equals(peer)).length
+      if (isOperator(name)) return own >= OPERATOR_CONNECTIONS_MAX
+      if (ticketOf(name) === undefined) return own >= HOST_CONNECTIONS_MAX
+      const all = connections().filter(isTicket).length
+      return own >= TICKET_CONNECTIONS_MAX || all >= TICKET_CONNECTIONS_TOTAL_MAX
     },
   }
 }

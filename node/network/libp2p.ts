@@ -16,18 +16,22 @@ import {
   BLOBS_MAX,
   BLOBS_PER_PEER_MAX,
   DIAL_MS_MAX,
+  ENROLL_CONNECTION_MS_MAX,
+  ENROLLS_MAX,
   GOSSIP_MISSING_ROUNDS_MAX,
   PIECE_STREAMS_MAX,
   PIECE_STREAMS_PER_PEER_MAX,
   REDIAL_MS,
+  TICKET_STREAMS_MAX,
 } from '../limits.ts'
 import type { Absences, Ask, Logger, Network, NetworkHandlers, PeerName, Topic } from '../ports.ts'
 import { ASK_PROTOCOL, answerOnStream, askOnStream } from './ask-protocol.ts'
 import { BLOB_PROTOCOL, pullOnStream, serveOnStream } from './blob-protocol.ts'
+import { answerEnrollOnStream, ENROLL_PROTOCOL } from './enroll-protocol.ts'
 import { textOf, timedOut, unreachable } from './failures.ts'
 import { isGossip, type TopicNames, topicNames, validateWith } from './gossip.ts'
 import { startMemberNode } from './libp2p-node.ts'
-import type { Membership } from './membership.ts'
+import { type Membership, ticketOf } from './membership.ts'
 import { hasMulticastRoute } from './multicast-route.ts'
 import { PeerBook } from './peer-book.ts'
 import { askPiecesOnStream, givePiecesOnStream, PIECE_PROTOCOL } from './piece-protocol.ts'
@@ -57,6 +61,8 @@ export interface Libp2pNetworkOptions {
   readonly redialMs?: number
   /** Between two pings of a connection, in ms. Default 5000. */
   readonly pingMs?: number
+  /** How long a ticket's connection lives, in ms. Default 30,000. */
+  readonly ticketMs?: number
 }
 
 /** What runs between `start` and `stop`. */
@@ -74,6 +80,7 @@ export class Libp2pNetwork implements Network {
   readonly #asks = new Quota({ perPeer: ASKS_PER_PEER_MAX, total: ASKS_MAX })
   readonly #blobs = new Quota({ perPeer: BLOBS_PER_PEER_MAX, total: BLOBS_MAX })
   readonly #pieces = new Quota({ perPeer: PIECE_STREAMS_PER_PEER_MAX, total: PIECE_STREAMS_MAX })
+  readonly #enrolls = new Quota({ perPeer: ENROLLS_MAX, total: ENROLLS_MAX })
   readonly #lastTried = new Map<HostName, number>()
   readonly #dialing = new Set<HostName>()
   readonly #gossipMissing = new Map<HostName, number>()
@@ -247,21 +254,45 @@ export class Libp2pNetwork implements Network {
     const { answer, serve } = handlers
     await this.#handle(node, ASK_PROTOCOL, {
       streams: ASKS_PER_PEER_MAX,
+      who: 'members',
       run: (stream, from) =>
         answerOnStream(stream, { from, quota: this.#asks, answer: answer.bind(handlers) }),
     })
     await this.#handle(node, BLOB_PROTOCOL, {
       streams: BLOBS_PER_PEER_MAX,
-      hostsOnly: true,
+      who: 'hosts',
       run: (stream, from) =>
         serveOnStream(stream, { from, quota: this.#blobs, serve: serve.bind(handlers) }),
     })
+    const enroll = handlers.enroll?.bind(handlers)
+    if (enroll !== undefined) await this.#takeTickets(node, enroll)
     const pieces = handlers.pieces?.bind(handlers)
     if (pieces === undefined) return
     await this.#handle(node, PIECE_PROTOCOL, {
       streams: PIECE_STREAMS_PER_PEER_MAX,
-      hostsOnly: true,
+      who: 'hosts',
       run: (stream, from) => givePiecesOnStream(stream, { from, quota: this.#pieces, pieces }),
+    })
+  }
+
+  /** Holders of a ticket ask on streams of their own, and are hung up on soon, whatever they do. */
+  async #takeTickets(
+    node: Running['node'],
+    enroll: NonNullable<NetworkHandlers['enroll']>,
+  ): Promise<void> {
+    node.addEventListener('connection:open', ({ detail }) => {
+      const name = this.#book.nameOf(detail.remotePeer)
+      if (name === undefined || ticketOf(name) === undefined) return
+      const end = (): void => detail.abort(new Error('a ticket is not let stay'))
+      setTimeout(end, this.#options.ticketMs ?? ENROLL_CONNECTION_MS_MAX).unref()
+    })
+    await this.#handle(node, ENROLL_PROTOCOL, {
+      streams: TICKET_STREAMS_MAX,
+      who: 'tickets',
+      run: (stream, from) =>
+        answerEnrollOnStream(stream, {
+          ...{ ticket: ticketOf(from) ?? '', quota: this.#enrolls, answer: enroll },
+        }),
     })
   }
 
@@ -270,12 +301,16 @@ export class Libp2pNetwork implements Network {
     protocol: string,
     handler: {
       streams: number
-      hostsOnly?: boolean
+      who: 'hosts' | 'members' | 'tickets'
       run: (stream: Stream, from: PeerName) => Promise<void>
     },
   ): Promise<void> {
-    const nameOf = (peer: PeerId): PeerName | undefined =>
-      handler.hostsOnly ? this.#book.hostOf(peer) : this.#book.nameOf(peer)
+    const nameOf = (peer: PeerId): PeerName | undefined => {
+      if (handler.who === 'hosts') return this.#book.hostOf(peer)
+      const name = this.#book.nameOf(peer)
+      const isTicket = name !== undefined && ticketOf(name) !== undefined
+      return isTicket === (handler.who === 'tickets') ? name : undefined
+    }
     await node.handle(
       protocol,
       async (stream, connection) => {
@@ -369,7 +404,12 @@ export class Libp2pNetwork implements Network {
   }
 }
 
-const OWN_PROTOCOLS: readonly string[] = [ASK_PROTOCOL, BLOB_PROTOCOL, PIECE_PROTOCOL]
+const OWN_PROTOCOLS: readonly string[] = [
+  ASK_PROTOCOL,
+  BLOB_PROTOCOL,
+  PIECE_PROTOCOL,
+  ENROLL_PROTOCOL,
+]
 
 /** Voters hand each other every message, whatever the mesh is; the library fixes them at its start. */
 function replaceDirectPeers(pubsub: GossipSub, book: PeerBook): void {

@@ -1,5 +1,6 @@
 /**
- * Who may connect: the hosts of the group's configuration and the operators of the root.
+ * Who may connect: the hosts of the group's configuration, the operators of the root, and, to ask to be
+ * let in and for nothing else, holders of a ticket.
  *
  * A host proves itself by its transport key. An operator proves itself by the operator key itself:
  * hosts know no other key of a person, and libp2p's handshake signs under a domain of its own.
@@ -22,6 +23,8 @@ export interface Membership {
   readonly hosts: readonly MemberHost[]
   readonly voters: readonly HostName[]
   readonly operators: readonly KeyId[]
+  /** One-time keys of people who may ask to be let in, and nothing else. Absent: none. */
+  readonly tickets?: readonly KeyId[] | undefined
 }
 
 /** The membership that a node's trust describes. */
@@ -45,9 +48,17 @@ export function isOperator(peer: PeerName): boolean {
   return peer.startsWith(OPERATOR_PREFIX)
 }
 
+const TICKET_PREFIX = 'ticket:'
+
+/** The key of the ticket by which `peer` comes; undefined for everybody else. */
+export function ticketOf(peer: PeerName): KeyId | undefined {
+  return peer.startsWith(TICKET_PREFIX) ? peer.slice(TICKET_PREFIX.length) : undefined
+}
+
 /** The name of the peer who proved `key`, or undefined for a stranger. Hosts come first. */
 export function nameOfKey(membership: Membership, key: Hex): PeerName | undefined {
   const host = membership.hosts.find((candidate) => candidate.transport === key)
   if (host !== undefined) return host.name
-  return membership.operators.includes(key) ? operatorName(key) : undefined
+  if (membership.operators.includes(key)) return operatorName(key)
+  return membership.tickets?.includes(key) ? `${TICKET_PREFIX}${key}` : undefined
 }

@@ -20,6 +20,11 @@ export function peerIdOfKey(key: Hex): PeerId {
   return peerIdFromPublicKey(publicKeyFromRaw(fromHex(key)))
 }
 
+/** The peer id of an Ed25519 public key, as it stands at the end of an address. */
+export function peerIdText(key: Hex): string {
+  return peerIdOfKey(key).toString()
+}
+
 /** Looks peers up by name and by id; keeps the addresses that the LAN taught. */
 export class PeerBook {
   #membership: Membership

@@ -1,9 +1,19 @@
 /** Facts and decisions as sentences: the event log and the audit log. */
-import type { Block, Command, Fact, FactOf } from '../../protocol/index.ts'
+import {
+  type Block,
+  type Command,
+  type EnrollRequest,
+  type Fact,
+  type FactId,
+  type FactOf,
+  fromHex,
+  sha256Hex,
+} from '../../protocol/index.ts'
 import {
   configStatus,
   isRevoked,
   type Knowledge,
+  requestStanding,
   rolloutStatus,
   rootStatus,
 } from '../../rollout/index.ts'
@@ -121,10 +131,27 @@ function subjectOf(knowledge: Knowledge, fact: Fact): string {
       return `root version ${fact.body.version}`
     case 'key.revoke':
       return authorOf(knowledge.trust, fact.body.key).name
+    case 'invite.open':
+      return fact.body.name ?? `${fact.body.uses} × ${fact.body.role}`
+    case 'invite.revoke':
+      return fact.body.invite.slice(0, 12)
+    case 'enroll.deny':
+      return requestName(knowledge, fact.body.request)
+    case 'enroll.request':
+      return requestOf(knowledge, fact)?.name ?? '-'
     case 'halt.relay':
     case 'foreign':
       return '-'
   }
+}
+
+/** The request that a fact carries; undefined where its own signature does not hold. */
+function requestOf({ view }: Knowledge, fact: FactOf<'enroll.request'>): EnrollRequest | undefined {
+  return view.enrolment.requests.get(sha256Hex(fromHex(fact.body.request)))?.request
+}
+
+function requestName({ view }: Knowledge, id: FactId): string {
+  return view.enrolment.requests.get(id)?.request.name ?? id.slice(0, 12)
 }
 
 function sentence(knowledge: Knowledge, fact: Fact): string {
@@ -158,6 +185,14 @@ function sentence(knowledge: Knowledge, fact: Fact): string {
       return `${name} announced version ${fact.body.version} of the root (${fact.body.root.slice(0, 12)}): ${fact.body.why}`
     case 'key.revoke':
       return `${name} revoked the key of ${authorOf(knowledge.trust, fact.body.key).name}: ${fact.body.why}`
+    case 'invite.open':
+      return `${name} invited ${fact.body.name ?? fact.body.uses} as ${fact.body.role}: ${fact.body.why}`
+    case 'invite.revoke':
+      return `${name} revoked invite ${fact.body.invite.slice(0, 12)}: ${fact.body.why}`
+    case 'enroll.request':
+      return `${name} brought the request of ${requestOf(knowledge, fact)?.name ?? 'nobody: it does not verify'}`
+    case 'enroll.deny':
+      return `${name} denied the request of ${requestName(knowledge, fact.body.request)}: ${fact.body.why}`
     case 'foreign':
       return `${name} wrote a ${fact.foreignType}, which this version does not know`
   }
@@ -173,6 +208,12 @@ function outcomeOf(knowledge: Knowledge, fact: Fact): string {
   if (fact.type === 'group.config') return configStatus(knowledge, fact.id)?.state ?? 'no authority'
   if (fact.type === 'key.revoke')
     return isRevoked(knowledge.view, fact.body.key) ? 'in effect' : 'no authority'
+  if (fact.type === 'invite.open')
+    return knowledge.view.enrolment.invites.has(fact.id) ? 'in effect' : 'no authority'
+  if (fact.type === 'enroll.request') {
+    const id = sha256Hex(fromHex(fact.body.request))
+    return requestStanding(knowledge, id)?.state ?? 'no invite'
+  }
   if (fact.type === 'fleet.root') return rootStatus(knowledge, fact.id)?.state ?? 'no authority'
   if (fact.type !== 'rollout.plan') return 'recorded'
   const status = rolloutStatus(knowledge, fact.id)

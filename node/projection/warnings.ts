@@ -1,7 +1,11 @@
 /** What people must be told about a node and its group before they believe the rest of its answer. */
 import type { HostName } from '../../protocol/index.ts'
+import { invitesOf } from '../../rollout/index.ts'
 import type { Runtime } from '../runtime.ts'
 import { forkAlarms } from './forks.ts'
+
+/** Names in one sentence. */
+const NAMES_SHOWN = 5
 
 /** Sentences, the node's own troubles first. `isInReach` says whether a voter can be asked now. */
 export function warningsOf(
@@ -9,7 +13,7 @@ export function warningsOf(
   isInReach: (voter: HostName) => boolean,
 ): readonly string[] {
   const { config } = node.parts.trust
-  const warnings: string[] = [...ownTroubles(node), ...epochWarnings(node)]
+  const warnings: string[] = [...ownTroubles(node), ...epochWarnings(node), ...waiting(node)]
   if (node.gate.frozen)
     warnings.push(
       'the gate log is frozen: certificates contradict each other; nothing starts until an admin recovers the group',
@@ -58,6 +62,16 @@ function ownTroubles(node: Runtime): readonly string[] {
   for (const [rollout, detail] of host.troubles)
     found.push(`${parts.name} cannot stage ${rollout.slice(0, 12)} yet: ${detail}`)
   return found
+}
+
+/** Whoever asked to be let in waits for a person. */
+function waiting(node: Runtime): readonly string[] {
+  const requests = invitesOf(node.knowledge()).flatMap((invite) => invite.requests)
+  const names = requests.flatMap(({ state, request }) => (state === 'pending' ? request.name : []))
+  if (names.length === 0) return []
+  const some = names.slice(0, NAMES_SHOWN).join(', ')
+  const more = names.length > NAMES_SHOWN ? ` and ${names.length - NAMES_SHOWN} more` : ''
+  return [`${some}${more} ask to be let in: nixfleet requests list`]
 }
 
 function epochWarnings(node: Runtime): readonly string[] {

@@ -1,4 +1,6 @@
 /** What the fake node holds: documents, facts as feeds, blobs; and who is who in them. */
+
+import type { InviteRow, RequestRow } from '../../node/api/enrol-schema.ts'
 import type {
   BlockPage,
   BodyPage,
@@ -8,6 +10,7 @@ import type {
   FeedRow,
 } from '../../node/api/log-schema.ts'
 import type { Author, Documents } from '../../node/api/schema.ts'
+import { inviteRows, requestRows } from '../../node/projection/enrolment.ts'
 import {
   type Fact,
   type FactOf,
@@ -23,6 +26,14 @@ import {
   type Root,
   readRoot,
 } from '../../protocol/index.ts'
+import {
+  EMPTY_VIEW,
+  type Enrolments,
+  foldFacts,
+  genesisState,
+  type Trust,
+  withAuthority,
+} from '../../rollout/index.ts'
 import { fakeEnvelopes, fakeFeeds } from './fake-log.ts'
 import type { FakeTrust } from './found.ts'
 
@@ -113,6 +124,22 @@ export class FakeHoldings {
     const chunks: Uint8Array[] = []
     for await (const chunk of stream) chunks.push(chunk)
     this.blobs.set(hash, new Uint8Array(Buffer.concat(chunks)))
+  }
+
+  /** What counts of the invites and requests that it was given, by the shipped rules. */
+  #enrolments(): Enrolments {
+    const { fleetId: fleet, root, config, genesis } = this
+    const trust: Trust = { fleet, root, config, genesis }
+    const view = foldFacts(EMPTY_VIEW, this.facts, trust)
+    return { trust, view: withAuthority(view, trust, genesisState(genesis, 1)) }
+  }
+
+  invites(): readonly InviteRow[] {
+    return inviteRows(this.#enrolments(), Date.now())
+  }
+
+  requests(): readonly RequestRow[] {
+    return requestRows(this.#enrolments())
   }
 
   protected announces(): FactOf<'release.announce'>[] {

@@ -21,6 +21,7 @@ export interface FakeTrust {
 export interface Founded {
   readonly trust: FakeTrust
   readonly fleet: string
+  readonly admin: KeyPair
   readonly operator: KeyPair
   readonly release: KeyPair
   readonly stranger: KeyPair
@@ -78,6 +79,7 @@ export function found(names: readonly string[]): Founded {
   return {
     trust: { rootHash: root.hash, root: root.bytes, config: config.bytes },
     fleet,
+    admin,
     operator,
     release,
     stranger,

@@ -8,7 +8,7 @@
  *     @ word argument                   something that the runner does (see the runner's table)
  *
  * Placeholders in lines: <id> 8 hex digits, <hash> 64, <time> a UTC time, <span> a length of time,
- * <any> the rest of what stands there. `# …` is a comment.
+ * <any> the rest of what stands there. In commands {word} is what a directive named so. `# …` is a comment.
  */
 import { spawn } from 'node:child_process'
 

@@ -15,8 +15,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { freePorts } from '../../cli/demo/ports.ts'
 import { type Listening, listenUnix } from '../../node/api/listen.ts'
 import { createApi } from '../../node/api/server.ts'
+import { type Daemon, startDaemon } from './daemon.ts'
 import { FakeBackend } from './fake-backend.ts'
 import { difference, parseScript, runProgram, type Step, words } from './script.ts'
 
@@ -29,6 +31,9 @@ let program = ''
 let cwd = ''
 let peers: { name: string; backend: FakeBackend; listening: Listening }[] = []
 let env: Record<string, string> = {}
+/** What commands name as {word}. */
+let values: Map<string, string> = new Map()
+let daemons: Daemon[] = []
 
 beforeAll(() => {
   // Builds only what changed since the last build.
@@ -47,6 +52,9 @@ beforeEach(() => {
 afterEach(async () => {
   for (const { listening } of peers) await listening.close()
   peers = []
+  await Promise.all(daemons.map((daemon) => daemon.end()))
+  daemons = []
+  values = new Map()
   rmSync(cwd, { recursive: true })
 })
 
@@ -112,6 +120,25 @@ const directives: Readonly<Record<string, (argument: string) => void | Promise<v
       })
     }
   },
+  /** Free ports of loopback, which commands name as {port-1}, {port-2}, … */
+  ports: async (count) => {
+    const first = await freePorts(Number(count), Math.random)
+    for (let i = 0; i < Number(count); i++) values.set(`port-${i + 1}`, String(first + i))
+  },
+  /** Names a value of a JSON file: its name, the file, the key. */
+  take: (argument) => {
+    const [name = '', file = '', key = ''] = argument.split(' ')
+    const found = (JSON.parse(readFileSync(join(cwd, file), 'utf8')) as Record<string, unknown>)[
+      key
+    ]
+    values.set(name, String(found))
+  },
+  /** Starts real nodes, each with the configuration in its folder, and waits until all of them answer. */
+  nodes: async (names) => {
+    const started = names.split(' ').map((name) => startDaemon(program, join(cwd, name), env))
+    daemons.push(...started)
+    await Promise.all(started.map((daemon) => daemon.answers()))
+  },
   /** A peer stops answering. */
   kill: async (name) => {
     await peers.find((peer) => peer.name === name)?.listening.close()
@@ -149,8 +176,12 @@ describe('scripts of the command line', () => {
   })
 })
 
+function named(text: string, name: string): string {
+  return values.get(name) ?? text
+}
+
 async function check(name: string, step: Step): Promise<void> {
-  const [first, ...args] = words(step.text)
+  const [first, ...args] = words(step.text.replaceAll(/{([a-z0-9-]+)}/g, named))
   expect(first, `${name}:${step.line}`).toBe('nixfleet')
   const redirect = args.indexOf('>>')
   const target = redirect < 0 ? undefined : args[redirect + 1]

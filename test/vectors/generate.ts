@@ -16,11 +16,17 @@ import {
   encodePieceQuestion,
   encodeWitnessAnswer,
   encodeWitnessQuestion,
+  type EnrollAnswer,
+  type EnrollQuestion,
+  encodeEnrollAnswer,
+  encodeEnrollQuestion,
   type FactType,
   formatNote,
+  formatTicket,
   formatTlogProof,
   gateOrigin,
   fromHex,
+  keyPair,
   type Manifest,
   manifestBlob,
   openLiePair,
@@ -33,13 +39,15 @@ import {
   sealBlock,
   sealVote,
   sha256,
+  signEnroll,
   signGroupConfig,
   signRoot,
+  type Ticket,
   toHex,
   verifierKey,
 } from '../../protocol/index.ts'
-import { seedOf, idOf, shortId, TS, GENERATION, BOOT, ROLLOUT, admins, web1, ROOT_1, ROOT_2, FLEET, CONFIG, MANIFEST_INPUT, PLAN_INPUT, twoBlocks, FACTS, CONFIG_3, SIGNED_2, BLOCK, keysOf } from './inputs.ts'
-import { write, parts, writeFact, writeDocument, writeCertificate, writeBundle, writeHostKeys, writeForeignFact } from './writers.ts'
+import { seedOf, idOf, shortId, TS, GENERATION, BOOT, ROLLOUT, admins, web1, ROOT_1, ROOT_2, FLEET, CONFIG, MANIFEST_INPUT, PLAN_INPUT, twoBlocks, enrolling, TICKET_KEY, FACTS, CONFIG_3, SIGNED_2, BLOCK, keysOf } from './inputs.ts'
+import { write, parts, writeFact, writeDocument, writeCertificate, writeBundle, writeHostKeys, writeForeignFact, writeEnroll, keysOf9 } from './writers.ts'
 
 writeHostKeys()
 writeDocument('root', ROOT_1, signRoot(ROOT_1, admins.slice(0, 2)).bytes)
@@ -244,3 +252,43 @@ write('witness', {
   answers: answers.map((one) => ({ input: one, bytes: toHex(encodeWitnessAnswer(one)) })),
 })
 writeBundle()
+
+const byHost = enrolling()
+writeEnroll('enroll-request', byHost, [keysOf9(), TICKET_KEY])
+const newcomer = keyPair(seedOf('carol'))
+const byOperator = signEnroll(
+  { invite: idOf('invite'), name: 'carol' },
+  { fleet: FLEET, key: newcomer, ticket: TICKET_KEY },
+)
+writeEnroll('enroll-request-operator', byOperator, [newcomer, TICKET_KEY])
+const enrollQuestions: EnrollQuestion[] = [
+  { request: byOperator.bytes },
+  { request: byOperator.bytes, want: { kind: 'root', number: 2 } },
+]
+const enrollAnswers: EnrollAnswer[] = [
+  { kind: 'standing', state: 'pending', roots: 0, epoch: 0, why: '' },
+  { kind: 'standing', state: 'admitted', roots: 2, epoch: 3, why: '' },
+  { kind: 'document', document: fromHex(idOf('document')) },
+  { kind: 'refused', code: 'used-up', why: '3 of 3 uses are taken' },
+]
+write('enroll-messages', {
+  questions: enrollQuestions.map((one) => ({
+    input: { ...one, request: toHex(one.request) },
+    bytes: toHex(encodeEnrollQuestion(one)),
+  })),
+  answers: enrollAnswers.map((one) => ({
+    input: one.kind === 'document' ? { ...one, document: toHex(one.document) } : one,
+    bytes: toHex(encodeEnrollAnswer(one)),
+  })),
+})
+const ticket: Ticket = {
+  rootHash: idOf('root'),
+  fleet: 'example',
+  invite: idOf('invite'),
+  seed: seedOf('ticket'),
+  kind: 'host',
+  name: 'web-9',
+  notAfter: TS + 3_600_000,
+  peers: [{ address: '/ip4/10.0.0.1/tcp/7460', key: web1.transport.publicKey }],
+}
+write('ticket', { input: { ...ticket, seed: toHex(ticket.seed) }, text: formatTicket(ticket) })

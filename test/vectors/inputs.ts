@@ -4,6 +4,7 @@ import {
   type BlockBody,
   DEMO,
   deriveHostKeys,
+  type EnrollRequest,
   type FactBodies,
   type FactType,
   fleetIdOf,
@@ -25,6 +26,7 @@ import {
   sealFact,
   sealVote,
   sha256,
+  signEnroll,
   signGroupConfig,
   toHex,
   utf8,
@@ -42,6 +44,7 @@ export const BOOT = '1f0c3a52-7b2e-4e0b-9a55-0d6a6c1f2b77'
 export const ROLLOUT = idOf('rollout')
 export const RELEASE = idOf('release')
 
+export const TICKET_KEY = keyPair(seedOf('ticket'))
 export const admins = ['admin-1', 'admin-2', 'admin-3'].map((name) => keyPair(seedOf(name)))
 export const operator = keyPair(seedOf('operator'))
 export const release = keyPair(seedOf('release'))
@@ -287,7 +290,46 @@ export const FACTS: { readonly [T in FactType]: { readonly body: FactBodies[T]; 
         why: 'laptop stolen',
       },
     },
+    'invite.open': {
+      key: admins[0] ?? operator,
+      body: {
+        group: 'berlin',
+        key: TICKET_KEY.publicKey,
+        role: 'host',
+        tags: ['role=web'],
+        groups: [],
+        channels: [],
+        expires: 0,
+        uses: 3,
+        notAfter: TS + 3_600_000,
+        why: 'a new rack',
+      },
+    },
+    'invite.revoke': {
+      key: admins[0] ?? operator,
+      body: { invite: idOf('invite'), why: 'the ticket was mailed' },
+    },
+    'enroll.request': {
+      key: keysOf('web-2').fact,
+      body: { request: toHex(enrolling().bytes) },
+    },
+    'enroll.deny': {
+      key: admins[0] ?? operator,
+      body: { request: idOf('request'), why: 'not ours' },
+    },
   }
+
+/** A host asks to be let in. */
+export function enrolling(): EnrollRequest {
+  const keys = deriveHostKeys(seedOf('web-9'))
+  const host = {
+    transport: keys.transport.publicKey,
+    cosign: keys.cosign.publicKey,
+    addresses: ['/ip4/10.0.0.9/tcp/7460'],
+  }
+  const body = { invite: idOf('invite'), name: 'web-9', host }
+  return signEnroll(body, { fleet: FLEET, key: keys.fact, ticket: TICKET_KEY })
+}
 
 export const CONFIG_2: GroupConfig = { ...CONFIG, epoch: 2, voters: HOSTS.slice(0, 3), faultModel: 'crash', quorum: 2 }
 export const CONFIG_3: GroupConfig = { ...CONFIG_2, epoch: 3, recover: { slot: 41, head: idOf('head') } }

@@ -13,6 +13,7 @@ import {
   deriveHostKeys,
   ED25519,
   EMPTY_BUCKET,
+  type EnrollRequest,
   encodeBundleBody,
   encodeCertificate,
   type FactType,
@@ -226,4 +227,23 @@ export function writeForeignFact(): void {
 
 export function ed25519(key: KeyPair, message: Uint8Array): Uint8Array {
   return ED25519.sign({ seed: key.seed, message })
+}
+
+/** The fact key of the host that asks. */
+export function keysOf9(): KeyPair {
+  return deriveHostKeys(seedOf('web-9')).fact
+}
+
+/** A request to be let in, with the seeds of the new key and of the ticket. */
+export function writeEnroll(name: string, request: EnrollRequest, keys: readonly KeyPair[]): void {
+  const { id, envelope, key, ticketSignature, bytes, ...input } = request
+  write(name, {
+    seeds: keys.map((one) => toHex(one.seed)),
+    fleet: FLEET,
+    input,
+    envelope,
+    ticketSignature: toHex(ticketSignature),
+    id,
+    bytes: toHex(bytes),
+  })
 }

@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { z } from 'zod'
 import { decodeApiReply, encodeApiAsk, handleApiAsk } from '../../../node/api/ask.ts'
 import { CACHE_LIST } from '../../../node/api/cache-schema.ts'
+import { INVITE_ROW, REQUEST_ROW } from '../../../node/api/enrol-schema.ts'
 import { FORK_ROW } from '../../../node/api/fork-schema.ts'
 import { PAGE_BYTES_MAX } from '../../../node/api/limits.ts'
 import { listenUnix } from '../../../node/api/listen.ts'
@@ -19,11 +20,16 @@ import { createApi } from '../../../node/api/server.ts'
 import { checkedBytes } from '../../../node/api/write-routes.ts'
 import {
   blobOf,
+  deriveHostKeys,
   FACT_BYTES_MAX,
+  type FactBodies,
+  keyPair,
   manifestBlob,
   NO_FACT,
   planBlob,
   sealFact,
+  signEnroll,
+  toHex,
 } from '../../../protocol/index.ts'
 import { FakeBackend } from '../../cli/fake-backend.ts'
 import { found } from '../../cli/found.ts'
@@ -126,6 +132,36 @@ async function fill(): Promise<{ release: string; rollout: string }> {
   return { release: release.id, rollout: fact.id }
 }
 
+/** An invite by an admin, and a host that asks by it. */
+async function invite(): Promise<{ invite: string; request: string }> {
+  const { fleet, admin } = founded
+  const ticket = keyPair(new Uint8Array(32).fill(77))
+  const say = async <T extends 'invite.open' | 'enroll.request'>(
+    type: T,
+    body: FactBodies[T],
+    session: string,
+  ): Promise<string> => {
+    const draft = { type, body, session, seq: 0, prev: NO_FACT, epoch: 1, ts: 1 }
+    const fact = sealFact(draft, { fleet, key: admin })
+    expect((await post(fact.bytes)).status).toBe(202)
+    return fact.id
+  }
+  const id = await say(
+    'invite.open',
+    {
+      ...{ group: 'main', key: ticket.publicKey, role: 'host', tags: ['role=web'], groups: [] },
+      ...{ channels: [], expires: 0, uses: 2, notAfter: 9, why: 'a rack' },
+    },
+    '22'.repeat(16),
+  )
+  const { fact, transport, cosign } = deriveHostKeys(new Uint8Array(32).fill(78))
+  const host = { transport: transport.publicKey, cosign: cosign.publicKey, addresses: [] }
+  const body = { invite: id, name: 'web-09', host }
+  const request = signEnroll(body, { fleet, key: fact, ticket })
+  await say('enroll.request', { request: toHex(request.bytes) }, '33'.repeat(16))
+  return { invite: id, request: request.id }
+}
+
 async function problemOf(response: Response): Promise<schema.Problem> {
   expect(response.headers.get('content-type')).toBe('application/problem+json')
   return schema.PROBLEM.parse(await response.json())
@@ -158,6 +194,8 @@ describe('every reading route', () => {
     ['/audit', 'AuditLog', list(schema.AUDIT_ROW)],
     ['/peers', 'PeerList', list(schema.PEER_ROW)],
     ['/peers/forks', 'ForkList', list(FORK_ROW)],
+    ['/invites', 'InviteList', list(INVITE_ROW)],
+    ['/requests', 'RequestList', list(REQUEST_ROW)],
     ['/doctor', 'Doctor', schema.DOCTOR],
     ['/base', 'PlanBase', schema.PLAN_BASE],
     ['/documents', 'Documents', schema.DOCUMENTS],
@@ -180,6 +218,18 @@ describe('every reading route', () => {
       schema.stamped(kind, body).parse(JSON.parse(Buffer.from(asked.body).toString()))
     },
   )
+
+  it('lists who is invited and who asks, with the bytes that were signed', async () => {
+    const { invite: id, request } = await invite()
+    const invites = await (await api.request('/api/v1/invites')).json()
+    const requests = await (await api.request('/api/v1/requests')).json()
+    schema.stamped('InviteList', list(INVITE_ROW)).parse(invites)
+    schema.stamped('RequestList', list(REQUEST_ROW)).parse(requests)
+    expect(invites).toMatchObject({ items: [{ id, state: 'ended', spent: 1, uses: 2 }] })
+    expect(requests).toMatchObject({
+      items: [{ id: request, invite: id, name: 'web-09', role: 'host', state: 'pending' }],
+    })
+  })
 
   it('says whose view it is and how old', async () => {
     const answer = (await (await api.request('/api/v1/fleet')).json()) as schema.ViewStamp

@@ -43,6 +43,8 @@ describe('facts', () => {
   it('has a vector for each type of version 1', () => {
     expect(names.map((name) => golden(name).type).sort()).toEqual([
       'closure.held',
+      'enroll.deny',
+      'enroll.request',
       'equivocation',
       'fleet.root',
       'group.config',
@@ -50,6 +52,8 @@ describe('facts', () => {
       'health.change',
       'host.lost',
       'host.transition',
+      'invite.open',
+      'invite.revoke',
       'key.revoke',
       'obs.attest',
       'release.announce',
