@@ -28,7 +28,7 @@ const RATIO_MIN = 0.6
 /** What `audit verify` may need at most, whatever the log holds: see docs/auditor-guide.md. */
 const PEAK_MB_MAX = 600
 
-export const bench: Bench = { hosts: 250, runs: 3, facts: 100_000, run }
+export const bench: Bench = { hosts: 250, runs: 3, facts: 200_000, run }
 
 interface Native {
   readonly perSecond: number
