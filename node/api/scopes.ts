@@ -15,7 +15,8 @@ const EITHER: readonly TokenScope[] = ['status', 'audit']
 
 /**
  * Routes by their pattern. Not here, because only whoever is about to change something needs them, on
- * the socket or over libp2p: `/base`, `/blobs`, bundles, and every route that takes bytes.
+ * the socket or over libp2p: `/base`, `/blobs`, `/invites`, `/requests`, bundles, and every route that
+ * takes bytes.
  */
 export const ROUTE_SCOPES: Readonly<Record<string, readonly TokenScope[]>> = {
   '/readyz': ['status', 'audit', 'metrics'],

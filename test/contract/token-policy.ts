@@ -30,6 +30,8 @@ GET  /api/v1/log/body                      audit
 GET  /api/v1/log/checkpoints               audit
 GET  /api/v1/base                          nobody
 GET  /api/v1/blobs                         nobody
+GET  /api/v1/invites                       nobody
+GET  /api/v1/requests                      nobody
 GET  /api/v1/bundle/vector                 nobody
 POST /api/v1/bundle/export                 nobody
 POST /api/v1/bundle/facts                  nobody
