@@ -6,6 +6,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { RolloutOrders } from '../../../rollout/orders.ts'
 import { anyDeed, Fleet } from './host-fleet.ts'
+import { committed, history, LIFE_MS } from './host-past.ts'
 import { OLD, ordersFor, started } from './host-setting.ts'
 import { World } from './host-world.ts'
 
@@ -82,6 +83,24 @@ describe.each(Object.entries(FATES))('%s', (_, strike) => {
       expect(world.whole).toBe(true)
     }
     expect(strikes).toBeGreaterThan(60)
+  })
+})
+
+describe('a power cut while the deadman goes back', () => {
+  it('ends its script for good: the host goes home by itself, also past where it led', () => {
+    const world = committed(1)
+    world.orders(...history(1), ordersFor(2, started()))
+    world.rest(3_000)
+    expect(world.last(2)).toBe('CONFIRMED')
+    world.pass(LIFE_MS)
+    expect(world.deadman).toMatchObject({ kind: 'fired', done: false, target: 'gen-1' })
+    world.orders(ordersFor(1, { ...started(), halted: true, revert: true, revertWhy: 'halt' }))
+    world.reboot(false)
+    world.restart()
+    world.rest(100_000, 5_000)
+    expect([world.top, world.running, world.bootDefault]).toEqual([OLD, OLD, OLD])
+    expect(world.last(1)).toBe('REVERTED(halt)')
+    expect(world.deadman).toMatchObject({ kind: 'fired', done: false })
   })
 })
 

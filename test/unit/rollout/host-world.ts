@@ -15,6 +15,7 @@ import {
 } from '../../../protocol/index.ts'
 import { topOf } from '../../../rollout/host-back.ts'
 import type { DeadmanReport, HostEffect, HostEvent } from '../../../rollout/host-events.ts'
+import { FIRED_ACTIVATIONS } from '../../../rollout/host-limits.ts'
 import { stepHost } from '../../../rollout/host-machine.ts'
 import { HOST_STATE, type HostState, initialHost } from '../../../rollout/host-state.ts'
 import type { Orders, RolloutOrders } from '../../../rollout/orders.ts'
@@ -61,6 +62,12 @@ export class World {
   #boots = 1
   #down = false
   #drifted = false
+  /**
+   * When the script that fired is done at the latest: the host waits no longer for it. A slower one is
+   * not in this world, and a known limit (CHANGELOG.md). A boot ends it, and it is never done.
+   */
+  #scriptUntil = Number.POSITIVE_INFINITY
+  #cut = false
   readonly #said = new Set<string>()
   readonly #asked = new Map<string, Asked>()
 
@@ -102,15 +109,18 @@ export class World {
   /** Time passes without the daemon. */
   pass(ms: number): void {
     this.now += ms
+    if (this.now >= this.#scriptUntil) this.finishScript()
     if (this.deadman.kind !== 'armed' || this.now < this.deadman.at) return
     const { token, target } = this.deadman
     this.deadman = { kind: 'fired', token, target, done: false, ok: false }
+    this.#scriptUntil = this.now + FIRED_ACTIVATIONS * RULES.timing.activateMs
+    this.#cut = false
     this.checkWayBack()
   }
 
   /** The fired script does its work. */
   finishScript(ok: boolean = true): void {
-    if (this.deadman.kind !== 'fired' || this.deadman.done) return
+    if (this.deadman.kind !== 'fired' || this.deadman.done || this.#cut) return
     const { token, target } = this.deadman
     const good = ok && !this.missing.has(target)
     if (good) {
@@ -200,6 +210,7 @@ export class World {
     this.now = 500
     this.running = this.bootDefault
     this.whole = true
+    this.#cut = this.deadman.kind === 'fired'
     if (this.deadman.kind === 'armed') {
       this.deadman = keepsDeadman
         ? { ...this.deadman, at: Number.MAX_SAFE_INTEGER }
@@ -244,7 +255,8 @@ export class World {
   checkWayBack(): void {
     const { deadman } = this
     const home = this.running === this.top && this.bootDefault === this.top
-    const watched = deadman.kind === 'armed' || (deadman.kind === 'fired' && !deadman.done)
+    const fires = deadman.kind === 'fired' && !deadman.done && !this.#cut
+    const watched = deadman.kind === 'armed' || fires
     const returning = this.state.rollouts.some(
       (one) => one.phase === 'REVERTING' || one.phase === 'STUCK',
     )
