@@ -56,6 +56,8 @@ export class World {
   arms = true
   /** The node begins a switch although the deadman has fired. */
   careless = false
+  /** The deadman's script takes longer than the host waits for it. */
+  hangs = false
 
   #journal: Uint8Array
   #nonces = 0
@@ -63,8 +65,8 @@ export class World {
   #down = false
   #drifted = false
   /**
-   * When the script that fired is done at the latest: the host waits no longer for it. A slower one is
-   * not in this world, and a known limit (CHANGELOG.md). A boot ends it, and it is never done.
+   * When the script that fired is done at the latest, unless it hangs: the host waits no longer for it.
+   * A boot ends it, and it is never done.
    */
   #scriptUntil = Number.POSITIVE_INFINITY
   #cut = false
@@ -121,6 +123,7 @@ export class World {
   /** The fired script does its work. */
   finishScript(ok: boolean = true): void {
     if (this.deadman.kind !== 'fired' || this.deadman.done || this.#cut) return
+    if (this.hangs) return
     const { token, target } = this.deadman
     const good = ok && !this.missing.has(target)
     if (good) {
