@@ -158,18 +158,23 @@ export class WitnessWatch {
   /** S8: who holds itself cut off has asked hosts that it does not watch, and missed one of them. */
   #cutOff(observer: HostName): void {
     const { accuse, bootMs, fleet } = this.#bench
+    const { probeMs, windowMs } = fleet.trust.config.timing
+    const spanMs = windowMs + probeMs * 4 + this.#waitedMs(observer)
+    const since = bootMs(observer) - spanMs
     // Watched for certain is who is so by the newest log and by the observer's own, which may be older
-    // than the one or newer than the word that is judged.
+    // than the one or newer than the word that is judged; and was so through all the time in which the
+    // observer may have asked: who was started meanwhile it may have asked as one it does not watch.
     const duties = fleet.host(observer).node?.observer.duties ?? []
     const own = new Set(duties.map(({ host }) => host))
+    const startedBy = fleet.clock.bootMs() - spanMs
     const watched = new Set(
       [...this.#ledger.rollouts.values()]
         .filter(({ closed }) => closed === undefined)
-        .flatMap(({ starts }) => starts.map(({ host }) => host))
+        .flatMap(({ id, starts }) => starts.map((start) => ({ ...start, rollout: id })))
+        .filter((start) => (this.#gate.startedAt.get(placeOf(start)) ?? 0) <= startedBy)
+        .map(({ host }) => host)
         .filter((host) => own.has(host)),
     )
-    const { probeMs, windowMs } = fleet.trust.config.timing
-    const since = bootMs(observer) - windowMs - probeMs * 4 - this.#waitedMs(observer)
     const others = fleet.names.filter((name) => name !== observer && !watched.has(name))
     const missed = others.filter((name) =>
       this.#sights.get(`${observer} ${name}`)?.some((sight) => sight.silent && sight.at >= since),
