@@ -24,6 +24,8 @@ export const CHECK_MS_MAX: number = 60_000
 export const CHECK_WHY_CHARS_MAX: number = 200
 /** From the launch of the deadman's script until it says that it watches: one fork and exec. */
 export const DEADMAN_START_MS_MAX: number = 10_000
+/** From the kill of a deadman's script to its end: what a disk holds up for longer, no kill ends. */
+export const DEADMAN_END_MS_MAX: number = 10_000
 /** One step of the deadman's way back; a real switch takes below a minute, a hanging one must end. */
 export const DEADMAN_STEP_MS_MAX: number = 15 * 60_000
 /** Times that a directory is read again when a rename went on under the first reading. */

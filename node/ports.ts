@@ -233,6 +233,12 @@ export interface Deadman {
   renew(arming: DeadmanArming): Promise<boolean>
   /** Ends it. False: it has fired already, the host is on its way back. */
   disarm(token: string): Promise<boolean>
+  /**
+   * Ends a way back that it has begun and not finished, with all that belongs to it; that one then
+   * counts as done and failed. When this resolves, nothing of it runs any more. Where nothing is on
+   * its way back it does nothing: what is armed stays armed.
+   */
+  end(): Promise<void>
   /** What the disk says: also after a crash of the daemon. */
   state(): Promise<DeadmanState>
 }

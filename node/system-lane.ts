@@ -131,6 +131,7 @@ export class SystemLane {
 
   async #revert(effect: SystemEffect & { kind: 'revert' }): Promise<HostEvent> {
     const { generation, timeoutMs } = effect
+    if (effect.overtakes) await this.#endDeadman()
     if (!(await this.#system.holds(generation))) {
       const detail = `${generation} is not in the store`
       return { kind: 'reverted', generation, ok: false, missing: true, detail }
@@ -139,6 +140,21 @@ export class SystemLane {
     const { ok, detail } = await this.#system.activate(generation, patienceMs)
     if (ok) await this.#insistOnBoot(generation)
     return { kind: 'reverted', generation, ok, missing: false, detail }
+  }
+
+  /**
+   * The machine goes back itself only when a deadman that fired had its time (S9). Two ways back at
+   * once, or one that comes to an end after the other, would leave what runs to chance.
+   */
+  async #endDeadman(): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#system.deadman.end()
+      } catch (error) {
+        this.#log.error({ error: String(error) }, 'the deadman could not be ended: trying again')
+        await this.#pauses.wait(backoffMs(tries))
+      }
+    }
   }
 
   /** The old generation runs; a disk that is full for a moment must not leave the new one booting. */

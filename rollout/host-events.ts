@@ -3,7 +3,8 @@
  *
  * How the node carries effects out:
  * - in the order given, after the journal is on the disk; effects on the system (`activate`,
- *   `setBootDefault`, `revert`) one after the other, but `revert` first ends a running `activate`;
+ *   `setBootDefault`, `revert`) one after the other, but `revert` first ends a running `activate`, and
+ *   with `overtakes` a way back that the deadman has begun and not finished;
  * - `activate` is not begun once the deadman has fired: it then answers `ok: false`;
  * - each that has an answer is answered exactly once, unless the daemon dies: then `restarted` tells
  *   what the disk says and the machine asks again for what is still wanted. All are idempotent;
@@ -153,7 +154,12 @@ export type HostEffect =
   /** Answer: `bootDefaultSet`, when it is. */
   | { readonly kind: 'setBootDefault'; readonly generation: StorePath }
   /** Activate `generation` and make it the boot default; never fetches. Answer: `reverted`. */
-  | { readonly kind: 'revert'; readonly generation: StorePath; readonly timeoutMs: number }
+  | {
+      readonly kind: 'revert'
+      readonly generation: StorePath
+      readonly timeoutMs: number
+      readonly overtakes: boolean
+    }
   /** Answers: `confirmAnswer`, from whichever observer answers. */
   | {
       readonly kind: 'askConfirm'

@@ -159,7 +159,7 @@ function takeDeadman(draft: HostDraft, event: DeadmanEvent): void {
 /** The deadman won: whatever flew goes back. */
 function fire(draft: HostDraft): void {
   const { deadman } = draft.state
-  if (deadman !== undefined && deadman.step !== 'fired') {
+  if (deadman !== undefined && deadman.step !== 'fired' && deadman.step !== 'ending') {
     put(draft, { deadman: { ...deadman, step: 'fired', at: draft.now }, running: undefined })
   }
   turnAround(draft, 'unconfirmed')

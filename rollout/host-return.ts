@@ -3,7 +3,8 @@
  *
  * Several rollouts may be on their way back at once; they arrive together, because back is one
  * place: the top of the stack. An armed deadman is renewed first, so that script and daemon never
- * go back at the same time, and stays armed until the host is back.
+ * go back at the same time, and stays armed until the host is back. One that has fired is waited
+ * for, and ended when it takes too long.
  */
 import type { RolloutId, StorePath, TransitionWhy } from '../protocol/index.ts'
 import { topOf, wantedBoot, wayBack, withoutEntry } from './host-back.ts'
@@ -40,7 +41,9 @@ export function progressBack(draft: HostDraft): void {
   const under = state.rollouts.filter((one) => one.phase === 'REVERTING' || one.phase === 'STUCK')
   if (under.length === 0 || state.back !== undefined || mustWaitFor(draft, state.deadman)) return
   const { generation: target, barred } = topOf(state.stack)
-  if (state.running === target && state.activating === undefined) {
+  // What runs is certain only when nothing can change it any more.
+  const settled = state.activating === undefined && state.deadman?.step !== 'fired'
+  if (state.running === target && settled) {
     if (state.bootDefault === target) arrive(draft, under)
     else setBoot(draft, target)
     return
@@ -55,7 +58,9 @@ export function progressBack(draft: HostDraft): void {
 export function onReverted(draft: HostDraft, event: HostEvent & { kind: 'reverted' }): void {
   const { generation, ok, missing, detail } = event
   if (draft.state.back !== generation) return
-  put(draft, { back: undefined, activating: undefined })
+  const { deadman } = draft.state
+  const left = deadman?.step === 'ending' ? undefined : deadman
+  put(draft, { back: undefined, activating: undefined, deadman: left })
   if (ok) {
     put(draft, { running: generation, bootDefault: generation, stuck: undefined })
     return
@@ -64,7 +69,7 @@ export function onReverted(draft: HostDraft, event: HostEvent & { kind: 'reverte
   strand(draft, missing ? 'missing' : 'failed', missing ? `${generation} is missing` : detail)
 }
 
-/** Wins the deadman for the time that it takes, if one is armed, then goes. */
+/** Wins the deadman for the time that it takes, if one is armed, or ends one that fired; then goes. */
 function goBack(draft: HostDraft, target: StorePath, under: readonly HostRollout[]): void {
   const { deadman } = draft.state
   if (deadman?.step === 'armed' && !(deadman.purpose === 'back' && deadman.target === target)) {
@@ -73,8 +78,10 @@ function goBack(draft: HostDraft, target: StorePath, under: readonly HostRollout
     return
   }
   const { activateMs: timeoutMs } = draft.rules.timing
+  const overtakes = deadman?.step === 'fired'
+  if (overtakes) put(draft, { deadman: { ...deadman, step: 'ending' } })
   put(draft, { back: target, running: undefined, bootDefault: undefined, settingBoot: undefined })
-  draft.effects.push({ kind: 'revert', generation: target, timeoutMs })
+  draft.effects.push({ kind: 'revert', generation: target, timeoutMs, overtakes })
 }
 
 function leave(draft: HostDraft, rollout: RolloutId, why: TransitionWhy, detail?: string): void {
@@ -115,9 +122,7 @@ function arriveBelow(draft: HostDraft): void {
 
 function arrive(draft: HostDraft, under: readonly HostRollout[]): void {
   for (const { rollout, why } of under) move(draft, rollout, 'REVERTED', { why })
-  const { deadman } = draft.state
-  // A script that never said it was done has been overtaken.
-  put(draft, { stuck: undefined, deadman: deadman?.step === 'fired' ? undefined : deadman })
+  put(draft, { stuck: undefined })
 }
 
 /** A STUCK host tries again when back leads elsewhere, after a restart, and for a missing path now and then. */

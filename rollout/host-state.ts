@@ -132,7 +132,8 @@ export interface LeaseDenial {
 export interface HeldDeadman {
   readonly token: string
   readonly target: StorePath
-  readonly step: 'arming' | 'armed' | 'renewing' | 'disarming' | 'fired'
+  /** `ending`: it had its time to go back, and is ended before the host goes back itself. */
+  readonly step: 'arming' | 'armed' | 'renewing' | 'disarming' | 'fired' | 'ending'
   /** What the newest renewal was for. */
   readonly purpose?: RenewPurpose | undefined
   /** When it fires if nobody renews it; in step `fired`, when that was learned. In bootMs. */
@@ -260,7 +261,7 @@ const LEASE: Schema<Lease> = shape<Lease>({
 const DEADMAN: Schema<HeldDeadman> = shape<HeldDeadman>({
   token: TOKEN,
   target: STORE_PATH,
-  step: oneOf('arming', 'armed', 'renewing', 'disarming', 'fired'),
+  step: oneOf('arming', 'armed', 'renewing', 'disarming', 'fired', 'ending'),
   purpose: optional(oneOf('confirm', 'target', 'commit', 'back')),
   at: AT,
 })

@@ -123,6 +123,11 @@ go_back() {
 # From here on only the firing can end us: a closing terminal or a stopping daemon does not.
 trap '' HUP INT TERM
 
+# Our name before anything is done: who ends a way back has to find all of it.
+start_of $$
+printf '%s %s %s\\n' "$$" "$start" "$token" >watcher-$$
+mv -f watcher-$$ watcher
+
 # A script that died on its way back left fired.N without an end: finish it.
 for file in fired.*; do
   [ -e "$file" ] || continue
@@ -134,10 +139,6 @@ for file in fired.*; do
   fi
   exit 0
 done
-
-start_of $$
-printf '%s %s %s\\n' "$$" "$start" "$token" >watcher-$$
-mv -f watcher-$$ watcher
 
 # The file is armed after we say that we watch, and a rename under our reading can hide it: only
 # ten seconds without one mean that there is none.

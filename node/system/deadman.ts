@@ -21,7 +21,7 @@ import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { StorePath } from '../../protocol/index.ts'
 import { NodeError } from '../errors.ts'
-import { DEADMAN_READS_MAX, DEADMAN_START_MS_MAX } from '../limits.ts'
+import { DEADMAN_END_MS_MAX, DEADMAN_READS_MAX, DEADMAN_START_MS_MAX } from '../limits.ts'
 import type { Deadman, DeadmanArming, DeadmanState } from '../ports.ts'
 import { DEADMAN_SCRIPT } from './deadman-script.ts'
 import {
@@ -32,8 +32,8 @@ import {
   type WayBack,
 } from './deadman-terms.ts'
 import { errorCode, syncDirectory, writeDurably } from './durable.ts'
-import { type Supervisor, startDetached } from './launch.ts'
-import { isAlive, uptimeMs } from './processes.ts'
+import { forbidRestart, type Supervisor, startDetached } from './launch.ts'
+import { endSession, isAlive, type ProcessName, uptimeMs } from './processes.ts'
 import type { Environment } from './program.ts'
 import { TaskQueue } from './task-queue.ts'
 
@@ -130,6 +130,22 @@ class ScriptDeadman implements FileDeadman {
     return this.#stateOf(await this.#read())
   }
 
+  end(): Promise<void> {
+    return this.#queue.run(async () => {
+      const found = await this.#read()
+      const state = await this.#stateOf(found)
+      if (found === undefined || state.kind !== 'fired' || state.done) return
+      const { env, supervisor } = this.#options
+      await forbidRestart(unitOf(state.token), supervisor, env)
+      const watcher = await this.#watcher(state.token)
+      if (watcher !== undefined) await endSession(watcher, DEADMAN_END_MS_MAX)
+      // Only now: whoever reads that it is done may count on nothing of it running.
+      if ((await this.#read())?.end === undefined) {
+        await writeDurably(this.#path(`done.failed.${found.number}`), '')
+      }
+    })
+  }
+
   resume(): Promise<void> {
     return this.#queue.run(async () => {
       const found = await this.#read()
@@ -186,22 +202,28 @@ class ScriptDeadman implements FileDeadman {
       'OOMScoreAdjust=-900',
       'KillMode=process',
     ]
-    await startDetached({ unit: `nixfleet-deadman-${token}`, argv, env, properties }, supervisor)
+    await startDetached({ unit: unitOf(token), argv, env, properties }, supervisor)
     const giveUp = (await uptimeMs()) + DEADMAN_START_MS_MAX
     while (!(await this.#isWatched(token))) {
       const found = await this.#read()
-      // One that was started to finish a way back says so with its end, not with a name.
-      if (found?.marker === 'fired' && found.terms.token === token) return
+      // It is at the end of its work already.
+      if (found?.marker === 'fired' && found.terms.token === token && found.end) return
       if ((await uptimeMs()) > giveUp) throw busy(token, 'without its script')
       await new Promise((resolve) => setTimeout(resolve, POLL_MS))
     }
   }
 
   async #isWatched(token: string): Promise<boolean> {
+    const watcher = await this.#watcher(token)
+    return watcher !== undefined && (await isAlive(watcher))
+  }
+
+  /** The newest script of that token, whether it runs or not. */
+  async #watcher(token: string): Promise<ProcessName | undefined> {
     const text = await this.#textOf('watcher')
     const [pid, start, ...name] = text?.trim().split(' ') ?? []
-    if (pid === undefined || start === undefined || name.join(' ') !== token) return false
-    return isAlive({ pid: Number(pid), start })
+    if (pid === undefined || start === undefined || name.join(' ') !== token) return undefined
+    return { pid: Number(pid), start }
   }
 
   async #writeTerms(number: number, arming: DeadmanArming): Promise<void> {
@@ -277,6 +299,10 @@ class ScriptDeadman implements FileDeadman {
   #path(name: string): string {
     return join(this.#options.directory, name)
   }
+}
+
+function unitOf(token: string): string {
+  return `nixfleet-deadman-${token}`
 }
 
 /** How often a starting script is looked for. */

@@ -53,6 +53,21 @@ export async function startDetached(job: DetachedJob, supervisor: Supervisor): P
   })
 }
 
+/**
+ * Takes care that nobody starts the job of `unit` again once it ends: systemd would, as it is told to.
+ * Does nothing for a session. What runs is for the caller to end.
+ */
+export async function forbidRestart(
+  unit: string,
+  supervisor: Supervisor,
+  env: Environment,
+): Promise<void> {
+  if (supervisor !== 'systemd') return
+  const arguments_ = ['stop', '--no-block', `${unit}.service`]
+  // A unit that is gone already cannot be stopped, which is as well.
+  await runProgram('systemctl', arguments_, { env, timeoutMs: NIX_COMMAND_MS_MAX })
+}
+
 /** Starts `job` and waits for its end; after `timeoutMs` it is ended, its children too. */
 export async function runDetached(
   job: DetachedJob,

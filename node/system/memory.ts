@@ -122,9 +122,14 @@ export class MemoryMachine {
     return !span || age < span.fromMs || (span.untilMs !== undefined && age >= span.untilMs)
   }
 
-  /** Ends the daemon's switch; the deadman's is never ended. */
+  /** Ends the daemon's switch, and no other. */
   endSwitch(): void {
     if (this.#switching?.by === 'daemon') this.#switching.stop('ended')
+  }
+
+  /** Ends the deadman's switch, and no other. */
+  endWayBack(): void {
+    if (this.#switching?.by === 'deadman') this.#switching.stop('ended')
   }
 
   /** A switch. A second one ends the first. */
@@ -225,6 +230,13 @@ export class MemoryDeadman implements Deadman {
 
   async state(): Promise<DeadmanState> {
     return this.#state
+  }
+
+  async end(): Promise<void> {
+    const state = this.#state
+    if (state.kind !== 'fired' || state.done) return
+    this.#state = { ...state, done: true, ok: false }
+    this.#machine.endWayBack()
   }
 
   /** `state`, for a simulator that looks at the machine between two events. */

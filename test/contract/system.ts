@@ -218,6 +218,21 @@ function deadmanContract(host: () => SystemSubject): void {
     expect(await host().system().deadman.disarm('r1')).toBe(false)
   })
 
+  it('is not ended unless it is on its way back: armed stays armed, done stays done', async () => {
+    const { deadman } = host().system()
+    await deadman.end()
+    expect(await deadman.state()).toEqual({ kind: 'idle' })
+    const target = host().initial
+    await deadman.arm({ token: 'r1', target, afterMs: LONG_MS })
+    await deadman.end()
+    expect(await deadman.state()).toEqual({ kind: 'armed', token: 'r1', target })
+    expect(await deadman.renew({ token: 'r1', target, afterMs: 1 })).toBe(true)
+    await host().until(() => isDone(host().system()))
+    await deadman.end()
+    const fired = { kind: 'fired', token: 'r1', target, done: true, ok: true }
+    expect(await deadman.state()).toEqual(fired)
+  })
+
   it('is of one token at a time', async () => {
     const { deadman } = host().system()
     const target = host().initial

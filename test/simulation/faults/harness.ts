@@ -186,6 +186,7 @@ function harnessDeadman(
     arm: (arming) => act('arm-deadman', () => deadman.arm(arming), arming.target),
     renew: (arming) => act('renew-deadman', () => deadman.renew(arming), arming.target),
     disarm: (token) => act('disarm-deadman', () => deadman.disarm(token)),
+    end: () => act('end-deadman', () => deadman.end()),
     state: () => deadman.state(),
   }
 }

@@ -52,6 +52,7 @@ export class FaultySystem {
         arm: (arming) => this.#act('arm', () => deadman.arm(arming)),
         renew: (arming) => this.#act('renew', () => deadman.renew(arming)),
         disarm: (token) => this.#act('disarm', () => deadman.disarm(token)),
+        end: () => this.#act('end', () => deadman.end()),
         state: () => deadman.state(),
       },
     }

@@ -238,6 +238,89 @@ describe('a disarming', () => {
   })
 })
 
+describe('a way back that hangs and is ended', () => {
+  /** Shields itself from what can be shielded from, and begins something in a session of its own. */
+  const hanging = [
+    'setsid sleep 600 & echo $! >"$1/service"',
+    `trap '' TERM INT HUP`,
+    'echo $$ >"$1/hangs.new" && mv "$1/hangs.new" "$1/hangs"',
+    'while :; do sleep 600; done',
+  ]
+
+  async function hung(): Promise<FileDeadman> {
+    const argv = ['sh', '-c', hanging.join('; '), 'sh', root] as const
+    const steps = [{ argv, timeoutMs: 600_000 }, step('late')]
+    const wayBack = () => ({ activationPidFile: join(root, 'activation.pid'), steps })
+    const deadman = await opened({ wayBack })
+    await deadman.arm({ token: 'r1', target: 'old', afterMs: 1 })
+    await until(async () => readdirSync(root).includes('hangs'))
+    return deadman
+  }
+
+  const pidOf = (name: string) => Number(readFileSync(join(root, name), 'utf8'))
+
+  it('is over, counts as failed, and never comes to its end', async () => {
+    const deadman = await hung()
+    const script = watcherPid()
+    await deadman.end()
+    expect(await deadman.state()).toMatchObject({ kind: 'fired', done: true, ok: false })
+    expect([script, pidOf('hangs')].map(isRunning)).toEqual([false, false])
+    const after = await opened()
+    expect(await after.state()).toMatchObject({ kind: 'fired', done: true, ok: false })
+    expect(isRunning(watcherPid())).toBe(false)
+    expect(wentBack()).toEqual([])
+    await after.arm({ token: 'r2', target: 'old', afterMs: 1 })
+    await until(async () => isDone(after))
+    expect(wentBack()).toEqual(['old'])
+    process.kill(pidOf('service'), 'SIGKILL')
+  })
+
+  it('leaves alone what began a session of its own: it may be a service', async () => {
+    const deadman = await hung()
+    await deadman.end()
+    expect(isRunning(pidOf('service'))).toBe(true)
+    process.kill(pidOf('service'), 'SIGKILL')
+  })
+
+  it('is found also when its script was killed', async () => {
+    const deadman = await hung()
+    const first = pidOf('hangs')
+    await killWatcher()
+    expect(isRunning(first)).toBe(true)
+    await deadman.end()
+    expect(isRunning(first)).toBe(false)
+    process.kill(pidOf('service'), 'SIGKILL')
+  })
+
+  it('is found when the daemon started its script again', async () => {
+    const steps = [{ argv: ['sleep', '600'] as [string, string], timeoutMs: 600_000 }]
+    const wayBack = () => ({ activationPidFile: join(root, 'activation.pid'), steps })
+    const deadman = await opened({ wayBack })
+    await deadman.arm({ token: 'r1', target: 'old', afterMs: FAR_MS })
+    await killWatcher()
+    const first = watcherPid()
+    await rename(join(root, 'armed.1'), join(root, 'fired.1'))
+    const after = await opened()
+    await until(async () => watcherPid() !== first && isRunning(watcherPid()))
+    const script = watcherPid()
+    await after.end()
+    expect(isRunning(script)).toBe(false)
+    expect(await after.state()).toMatchObject({ kind: 'fired', done: true, ok: false })
+  })
+
+  it('spares whoever got the number of a script that is gone', async () => {
+    const deadman = await opened()
+    await deadman.arm({ token: 'r1', target: 'old', afterMs: FAR_MS })
+    await killWatcher()
+    await rename(join(root, 'armed.1'), join(root, 'fired.1'))
+    const bystander = spawn('sleep', ['600'], { detached: true })
+    await writeFile(join(root, 'watcher'), `${bystander.pid} 1 r1\n`)
+    await deadman.end()
+    expect(bystander.exitCode ?? bystander.signalCode).toBe(null)
+    bystander.kill('SIGKILL')
+  })
+})
+
 describe('after a crash', () => {
   it('a half-way script is started again and finishes', async () => {
     const deadman = await opened()

@@ -15,6 +15,7 @@ const ACTIVATE: HostEffect & { kind: 'activate' } = {
 }
 const REVERT: HostEffect & { kind: 'revert' } = {
   kind: 'revert',
+  overtakes: false,
   generation: OLD,
   timeoutMs: 5_000,
 }
@@ -47,6 +48,27 @@ describe('the way back', () => {
     expect(answers[1]).toMatchObject({ ok: true, generation: OLD })
     expect(host.machine.running).toBe(OLD)
     expect(one.busy).toBe(false)
+  })
+
+  it('ends a deadman that hangs on its way back, and lets one be that it was not told to', async () => {
+    for (const overtakes of [true, false]) {
+      const {
+        host,
+        lane: one,
+        answers,
+      } = lane((generation) => (generation === NEW ? { activateMs: 60_000 } : {}))
+      // The deadman leads to what is no longer wanted, and takes its time.
+      await host.system.deadman.arm({ token: 'r1', target: NEW, afterMs: 1 })
+      await host.clock.advance(1_000)
+      host.failures.set('end', 2)
+      one.carry({ ...REVERT, overtakes })
+      await host.clock.advance(200_000)
+      const fired = { kind: 'fired', done: true, ok: !overtakes }
+      expect(await host.system.deadman.state()).toMatchObject(fired)
+      expect(answers).toMatchObject([{ kind: 'reverted', ok: overtakes }])
+      expect(host.machine.running).toBe(overtakes ? OLD : NEW)
+      expect(host.acts.includes('end')).toBe(overtakes)
+    }
   })
 
   it('overtakes an activation that has not begun, which is answered and never run', async () => {

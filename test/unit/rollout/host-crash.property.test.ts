@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest'
 import type { RolloutOrders } from '../../../rollout/orders.ts'
 import { anyDeed, Fleet } from './host-fleet.ts'
 import { committed, history, LIFE_MS } from './host-past.ts'
-import { OLD, ordersFor, started } from './host-setting.ts'
+import { OLD, ordersFor, RULES, started } from './host-setting.ts'
 import { World } from './host-world.ts'
 
 const MUCH_LATER_MS = 400_000
@@ -105,7 +105,7 @@ describe('a power cut while the deadman goes back', () => {
 })
 
 describe('a deadman whose script hangs', () => {
-  it('is overtaken; where it leads after all, the host knows that it runs something else', () => {
+  it('is ended before the host goes home by itself, also past where it led', () => {
     const world = committed(1)
     world.orders(...history(1), ordersFor(2, started()))
     world.rest(3_000)
@@ -113,12 +113,32 @@ describe('a deadman whose script hangs', () => {
     world.tick(LIFE_MS)
     expect(world.deadman).toMatchObject({ kind: 'fired', done: false, target: 'gen-1' })
     world.orders(ordersFor(1, { ...started(), halted: true, revert: true, revertWhy: 'halt' }))
+    world.rest(RULES.timing.activateMs, 5_000)
+    expect(world.done.some(({ kind }) => kind === 'revert')).toBe(false)
     world.rest(1_000_000, 5_000)
     expect([world.top, world.running, world.bootDefault]).toEqual([OLD, OLD, OLD])
     expect(world.last(1)).toBe('REVERTED(halt)')
-    // A known limit (CHANGELOG.md): nobody ended the script. The next look finds what it did.
-    world.drift('gen-1')
-    expect([world.top, world.state.running]).toEqual([OLD, 'gen-1'])
+    expect(world.deadman).toMatchObject({ kind: 'fired', done: true, ok: false })
+    world.hangs = false
+    world.finishScript()
+    expect(world.running).toBe(OLD)
+    expect(world.state.deadman).toBeUndefined()
+  })
+
+  it('is ended also where the host finds itself at home after a restart', () => {
+    const world = committed(1)
+    world.orders(...history(1), ordersFor(2, started()))
+    world.rest(3_000)
+    world.hangs = true
+    world.tick(LIFE_MS)
+    // It has switched, and hangs in what comes after.
+    world.crash()
+    world.running = 'gen-1'
+    world.restart()
+    world.rest(1_000_000, 5_000)
+    expect(world.last(2)).toBe('REVERTED(unconfirmed)')
+    expect(world.done).toContainEqual(expect.objectContaining({ kind: 'revert', overtakes: true }))
+    expect(world.deadman).toMatchObject({ kind: 'fired', done: true, ok: false })
   })
 })
 

@@ -15,7 +15,6 @@ import {
 } from '../../../protocol/index.ts'
 import { topOf } from '../../../rollout/host-back.ts'
 import type { DeadmanReport, HostEffect, HostEvent } from '../../../rollout/host-events.ts'
-import { FIRED_ACTIVATIONS } from '../../../rollout/host-limits.ts'
 import { stepHost } from '../../../rollout/host-machine.ts'
 import { HOST_STATE, type HostState, initialHost } from '../../../rollout/host-state.ts'
 import type { Orders, RolloutOrders } from '../../../rollout/orders.ts'
@@ -56,7 +55,7 @@ export class World {
   arms = true
   /** The node begins a switch although the deadman has fired. */
   careless = false
-  /** The deadman's script takes longer than the host waits for it. */
+  /** The deadman's script does not come to an end by itself. */
   hangs = false
 
   #journal: Uint8Array
@@ -64,11 +63,7 @@ export class World {
   #boots = 1
   #down = false
   #drifted = false
-  /**
-   * When the script that fired is done at the latest, unless it hangs: the host waits no longer for it.
-   * A boot ends it, and it is never done.
-   */
-  #scriptUntil = Number.POSITIVE_INFINITY
+  /** A boot ended the script that fired: it is never done. */
   #cut = false
   readonly #said = new Set<string>()
   readonly #asked = new Map<string, Asked>()
@@ -111,11 +106,9 @@ export class World {
   /** Time passes without the daemon. */
   pass(ms: number): void {
     this.now += ms
-    if (this.now >= this.#scriptUntil) this.finishScript()
     if (this.deadman.kind !== 'armed' || this.now < this.deadman.at) return
     const { token, target } = this.deadman
     this.deadman = { kind: 'fired', token, target, done: false, ok: false }
-    this.#scriptUntil = this.now + FIRED_ACTIVATIONS * RULES.timing.activateMs
     this.#cut = false
     this.checkWayBack()
   }
@@ -390,6 +383,7 @@ export class World {
         answers.push({ kind: 'bootDefaultSet', generation: effect.generation })
         return
       case 'revert':
+        if (effect.overtakes) this.#endScript()
         this.#revert(effect.generation)
         return
       case 'askConfirm':
@@ -452,6 +446,12 @@ export class World {
     const { rollout, round, host, granted } = answer
     if (asked?.ask.rollout !== rollout || asked.ask.round !== round) return
     if (granted && host === HOST && RULES.voters.includes(voter)) asked.granted.add(voter)
+  }
+
+  /** The script that fired may come to its end at any time, unless it is ended. */
+  #endScript(): void {
+    if (this.deadman.kind !== 'fired' || this.deadman.done) return
+    this.deadman = { ...this.deadman, done: true, ok: false }
   }
 
   #revert(generation: StorePath): void {
