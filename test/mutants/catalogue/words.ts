@@ -75,4 +75,28 @@ export const WORDS: readonly Mutant[] = [
     ],
     catch: { scenarios: ['forked-feed'] },
   },
+  {
+    name: 'basis-that-omits',
+    rule: 'SPEC §7.2: no leader leaves out a fact under its basis: all below the head that it names count',
+    edits: [
+      {
+        file: 'rollout/gate-judge.ts',
+        find: 'fresh.push(...facts.facts)',
+        replace: 'fresh.push(...facts.facts.slice(-1))',
+      },
+    ],
+    catch: { scenarios: ['calm'] },
+  },
+  {
+    name: 'basis-without-its-parents',
+    rule: 'SPEC §7.2: no block goes below the basis of its parent: what an earlier one named counts on',
+    edits: [
+      {
+        file: 'rollout/gate-judge.ts',
+        find: 'foldFacts(parent.evidence, fresh,',
+        replace: 'foldFacts({ ...parent.evidence, rollouts: new Map() }, fresh,',
+      },
+    ],
+    catch: { scenarios: ['calm', 'late-failure', 'bad-two-at-a-time'] },
+  },
 ]
