@@ -99,4 +99,34 @@ export const WORDS: readonly Mutant[] = [
     ],
     catch: { scenarios: ['calm', 'late-failure', 'bad-two-at-a-time'] },
   },
+  {
+    name: 'revoked-key-resumes',
+    rule: 'SPEC §6.12: nobody resumes a rollout with a key that is revoked',
+    edits: [
+      {
+        file: 'rollout/revocations.ts',
+        find: 'if (known === undefined || known.size === 0) return undefined',
+        replace: 'if (known === undefined || known.size >= 0) return undefined',
+      },
+    ],
+    catch: { scenarios: ['held-and-key-stolen'] },
+  },
+  {
+    name: 'role-judged-as-it-comes-in',
+    rule: 'SPEC §10: a role is judged where a word has its effect, under the root there, not as it comes in',
+    edits: [
+      {
+        file: 'rollout/fold.ts',
+        find: '  const { rollout } = fact.body\n  const record = recordOf(draft, rollout)\n  if (fact.type',
+        replace:
+          "  const { rollout } = fact.body\n  const role = draft.trust.root.operators.find((one) => one.key === fact.author)?.role\n  if (fact.type === 'host.lost' && role === 'readonly') return\n  const record = recordOf(draft, rollout)\n  if (fact.type",
+      },
+      {
+        file: 'rollout/authority.ts',
+        find: 'kept(record.losses, deploys)',
+        replace: 'record.losses',
+      },
+    ],
+    catch: { scenarios: ['lost-by-the-demoted'] },
+  },
 ]
