@@ -5,6 +5,7 @@ import { nextChange } from './changes.ts'
 import { faultOf } from './faults/traps.ts'
 import { generationOf } from './fleet.ts'
 import { forkFeed } from './forked.ts'
+import { Newcomers } from './newcomers.ts'
 import { type Act, type ActOf, holdersOfSeed } from './scenario.ts'
 import { demoteRival, revokeRival } from './second-operator.ts'
 import { Snapshots } from './snapshots.ts'
@@ -30,6 +31,7 @@ export class Stage {
   readonly rollouts: string[] = []
   readonly #releases: Announced[] = []
   readonly #snapshots: Snapshots
+  readonly #newcomers: Newcomers
   /** Rollouts by the hold that is on them: one may have several. */
   readonly #held = new Map<string, string>()
   /** Lifts holds: the other operator than the one that sets them, as long as it may. */
@@ -40,6 +42,7 @@ export class Stage {
     this.world = world
     this.#lifter = world.fleet.rival
     this.#snapshots = new Snapshots(world)
+    this.#newcomers = new Newcomers(world)
   }
 
   /** Carries out one act. */
@@ -65,6 +68,11 @@ export class Stage {
         break
       case 'resume':
         this.#resume(act)
+        break
+      case 'invite':
+      case 'uninvite':
+      case 'knock':
+        this.#newcomers.perform(act)
         break
       case 'weather':
         this.#weather(act)
@@ -334,6 +342,9 @@ export class Stage {
         | 'revoke'
         | 'demote'
         | 'resume'
+        | 'invite'
+        | 'uninvite'
+        | 'knock'
         | 'weather'
         | 'cut'
         | 'full'

@@ -43,6 +43,15 @@ export type Act = { readonly at: number } & (
   | { readonly kind: 'revoke' | 'demote'; readonly via: number }
   /** Only in kept scenarios: the second operator releases every hold that is on. */
   | { readonly kind: 'resume'; readonly via: number }
+  /** Only in kept scenarios: an admin invites hosts, or takes the newest invite back; somebody asks by it. */
+  | {
+      readonly kind: 'invite'
+      readonly via: number
+      readonly uses: number
+      readonly forMs: number
+    }
+  | { readonly kind: 'uninvite'; readonly via: number }
+  | { readonly kind: 'knock'; readonly via: number; readonly name: string }
   | {
       readonly kind: 'weather'
       readonly drop: number
