@@ -5,7 +5,9 @@ import { nextChange } from './changes.ts'
 import { faultOf } from './faults/traps.ts'
 import { generationOf } from './fleet.ts'
 import { forkFeed } from './forked.ts'
+import { Newcomers } from './newcomers.ts'
 import { type Act, type ActOf, holdersOfSeed } from './scenario.ts'
+import { demoteRival, revokeRival } from './second-operator.ts'
 import { Snapshots } from './snapshots.ts'
 import type { World } from './world.ts'
 
@@ -29,13 +31,18 @@ export class Stage {
   readonly rollouts: string[] = []
   readonly #releases: Announced[] = []
   readonly #snapshots: Snapshots
+  readonly #newcomers: Newcomers
   /** Rollouts by the hold that is on them: one may have several. */
   readonly #held = new Map<string, string>()
+  /** Lifts holds: the other operator than the one that sets them, as long as it may. */
+  #lifter: KeyPair
   #version = 0
 
   constructor(world: World) {
     this.world = world
+    this.#lifter = world.fleet.rival
     this.#snapshots = new Snapshots(world)
+    this.#newcomers = new Newcomers(world)
   }
 
   /** Carries out one act. */
@@ -54,6 +61,18 @@ export class Stage {
         break
       case 'lost':
         this.#lost(act)
+        break
+      case 'revoke':
+      case 'demote':
+        this.#silence(act)
+        break
+      case 'resume':
+        this.#resume(act)
+        break
+      case 'invite':
+      case 'uninvite':
+      case 'knock':
+        this.#newcomers.perform(act)
         break
       case 'weather':
         this.#weather(act)
@@ -212,7 +231,7 @@ export class Stage {
     }
     const { fleet, coverage } = this.world
     const off = { kind: 'off', rollout, releases: [id], why: 'go on' } as const
-    fleet.sign(node, fleet.rival, 'rollout.hold', off).then(() => {
+    fleet.sign(node, this.#lifter, 'rollout.hold', off).then(() => {
       if (this.#held.delete(id)) coverage.add('release-hold')
     }, again)
   }
@@ -223,8 +242,28 @@ export class Stage {
     if (rollout === undefined || node === undefined) return
     const { fleet, coverage } = this.world
     const body = { host: this.world.name(act.host), rollout, why: 'storm' }
-    const signed = fleet.sign(node, fleet.operator, 'host.lost', body)
+    const operator = act.rival === true ? fleet.rival : fleet.operator
+    const signed = fleet.sign(node, operator, 'host.lost', body)
     this.world.spawn(signed.then(() => coverage.add('host-lost')))
+  }
+
+  #silence(act: ActOf<'revoke' | 'demote'>): void {
+    const { fleet } = this.world
+    const node = this.world.node(act.via)
+    if (node === undefined) return
+    this.#lifter = fleet.operator
+    this.world.spawn((act.kind === 'revoke' ? revokeRival : demoteRival)(fleet, node))
+  }
+
+  /** Not noted as lifted: whether the word counts is what the fleet has to say. */
+  #resume(act: ActOf<'resume'>): void {
+    const { fleet } = this.world
+    const node = this.world.node(act.via)
+    if (node === undefined) return
+    for (const [id, rollout] of this.#held) {
+      const off = { kind: 'off', rollout, releases: [id], why: 'go on' } as const
+      this.world.spawn(fleet.sign(node, fleet.rival, 'rollout.hold', off))
+    }
   }
 
   /** Whoever is new is started as soon as the document is signed, and follows until it belongs. */
@@ -300,6 +339,12 @@ export class Stage {
         | 'halt'
         | 'hold'
         | 'lost'
+        | 'revoke'
+        | 'demote'
+        | 'resume'
+        | 'invite'
+        | 'uninvite'
+        | 'knock'
         | 'weather'
         | 'cut'
         | 'full'

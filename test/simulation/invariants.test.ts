@@ -348,6 +348,17 @@ describe('an invariant that is shown a breach finds it', () => {
     const held = world.monitor.chronicle.factsOn(world.fleet.host('host-01').disk)
     expect(s16Refold('host-01', live, held, HALF)).toEqual([])
     expect(s16Refold('host-01', live, held.slice(0, -1), HALF)).toHaveLength(1)
+    const { rollouts } = live.view
+    const record = rollouts.get(rollout.id)
+    if (record === undefined) throw new Error('expected words about the rollout')
+    const holds = new Map([
+      ['h', { body: { kind: 'off', releases: [] } }],
+    ]) as unknown as typeof record.holds
+    const paused = {
+      ...live.view,
+      rollouts: new Map(rollouts).set(rollout.id, { ...record, holds }),
+    }
+    expect(s16Refold('host-01', { ...live, view: paused }, held, HALF)).toHaveLength(1)
     const orders = ordersFor(live, 'host-01')
     const told = { orders: { ...orders }, duties: [] }
     expect(orders.rollouts.length).toBeGreaterThan(0)

@@ -3,7 +3,7 @@
  * here, and what it may have changed is judged at once, on the evidence of disks, wires and machines.
  */
 import type { Ask, CheckOutcome, StoreOp, Topic } from '../../node/ports.ts'
-import type { Fact, HostName, StorePath } from '../../protocol/index.ts'
+import type { Fact, FactOf, HostName, StorePath } from '../../protocol/index.ts'
 import type { HostState } from '../../rollout/index.ts'
 import type { Coverage } from './coverage.ts'
 import { DeadlineWatch } from './deadline-watch.ts'
@@ -13,6 +13,7 @@ import { GateWatch } from './gate-watch.ts'
 import { HostWatch } from './host-watch.ts'
 import { Chronicle } from './invariants/chronicle.ts'
 import { s5HaltKept } from './invariants/host.ts'
+import { s3Invited } from './invariants/newcomers.ts'
 import { s12Domain } from './invariants/voice.ts'
 import type { Accuse } from './violation.ts'
 import { WitnessWatch } from './witness-watch.ts'
@@ -141,6 +142,13 @@ export class Monitor implements Watcher {
     this.ownFacts++
     if (fact.type === 'host.transition') this.witnesses.transition(host, fact)
     if (fact.type === 'obs.attest') this.witnesses.attested(host, fact)
+    if (fact.type === 'enroll.request') this.#letWait(host, fact)
+  }
+
+  #letWait(host: HostName, fact: FactOf<'enroll.request'>): void {
+    const { accuse, fleet } = this.#parts
+    const facts = this.chronicle.factsOn(fleet.host(host).disk)
+    accuse('S3', s3Invited(host, fact, { fleet: fleet.trust.fleet, facts }))
   }
 
   #wroteState(host: HostName, bytes: Uint8Array): void {

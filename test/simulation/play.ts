@@ -4,7 +4,13 @@
  */
 import { seededRandom } from '../../node/network/memory-hub.ts'
 import type { HostName } from '../../protocol/index.ts'
-import { dutiesFor, type FleetView, ordersFor, rolloutStatus } from '../../rollout/index.ts'
+import {
+  dutiesFor,
+  type FleetView,
+  invitesOf,
+  ordersFor,
+  rolloutStatus,
+} from '../../rollout/index.ts'
 import { Stage } from './acts.ts'
 import type { Counts } from './coverage.ts'
 import {
@@ -16,6 +22,7 @@ import {
   l8Completes,
 } from './invariants/liveness.ts'
 import { s11Merge, s16Acts, s16Determinism, s16Refold, s18SameRest } from './invariants/merge.ts'
+import { s3Waiting } from './invariants/newcomers.ts'
 import type { Scenario } from './scenario.ts'
 import { type Found, World, type WorldOptions } from './world.ts'
 
@@ -261,6 +268,7 @@ class Ending {
       if (node === undefined) return []
       const live = node.knowledge()
       this.#world.accuse('S16', s16Refold(name, live, monitor.chronicle.factsOn(disk), random))
+      this.#world.accuse('S3', s3Waiting(name, invitesOf(live), monitor.chronicle.factsOn(disk)))
       const orders = node.freshness.cleared(ordersFor(live, name))
       const duties = node.belonging.isMember ? dutiesFor(live, name) : []
       const told = { orders: node.host.state.orders, duties: node.observer.duties }

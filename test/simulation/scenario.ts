@@ -32,7 +32,26 @@ export type Act = { readonly at: number } & (
       readonly host?: number | undefined
     }
   | { readonly kind: 'hold'; readonly via: number; readonly forMs: number }
-  | { readonly kind: 'lost'; readonly via: number; readonly host: number }
+  | {
+      readonly kind: 'lost'
+      readonly via: number
+      readonly host: number
+      /** Only in kept scenarios: the second operator says so. */
+      readonly rival?: boolean | undefined
+    }
+  /** Only in kept scenarios: the second operator's key is revoked, or the next root takes its role. */
+  | { readonly kind: 'revoke' | 'demote'; readonly via: number }
+  /** Only in kept scenarios: the second operator releases every hold that is on. */
+  | { readonly kind: 'resume'; readonly via: number }
+  /** Only in kept scenarios: an admin invites hosts, or takes the newest invite back; somebody asks by it. */
+  | {
+      readonly kind: 'invite'
+      readonly via: number
+      readonly uses: number
+      readonly forMs: number
+    }
+  | { readonly kind: 'uninvite'; readonly via: number }
+  | { readonly kind: 'knock'; readonly via: number; readonly name: string }
   | {
       readonly kind: 'weather'
       readonly drop: number

@@ -75,4 +75,58 @@ export const WORDS: readonly Mutant[] = [
     ],
     catch: { scenarios: ['forked-feed'] },
   },
+  {
+    name: 'basis-that-omits',
+    rule: 'SPEC §7.2: no leader leaves out a fact under its basis: all below the head that it names count',
+    edits: [
+      {
+        file: 'rollout/gate-judge.ts',
+        find: 'fresh.push(...facts.facts)',
+        replace: 'fresh.push(...facts.facts.slice(-1))',
+      },
+    ],
+    catch: { scenarios: ['calm'] },
+  },
+  {
+    name: 'basis-without-its-parents',
+    rule: 'SPEC §7.2: no block goes below the basis of its parent: what an earlier one named counts on',
+    edits: [
+      {
+        file: 'rollout/gate-judge.ts',
+        find: 'foldFacts(parent.evidence, fresh,',
+        replace: 'foldFacts({ ...parent.evidence, rollouts: new Map() }, fresh,',
+      },
+    ],
+    catch: { scenarios: ['calm', 'late-failure', 'bad-two-at-a-time'] },
+  },
+  {
+    name: 'revoked-key-resumes',
+    rule: 'SPEC §6.12: nobody resumes a rollout with a key that is revoked',
+    edits: [
+      {
+        file: 'rollout/revocations.ts',
+        find: 'if (known === undefined || known.size === 0) return undefined',
+        replace: 'if (known === undefined || known.size >= 0) return undefined',
+      },
+    ],
+    catch: { scenarios: ['held-and-key-stolen'] },
+  },
+  {
+    name: 'role-judged-as-it-comes-in',
+    rule: 'SPEC §10: a role is judged where a word has its effect, under the root there, not as it comes in',
+    edits: [
+      {
+        file: 'rollout/fold.ts',
+        find: '  const { rollout } = fact.body\n  const record = recordOf(draft, rollout)\n  if (fact.type',
+        replace:
+          "  const { rollout } = fact.body\n  const role = draft.trust.root.operators.find((one) => one.key === fact.author)?.role\n  if (fact.type === 'host.lost' && role === 'readonly') return\n  const record = recordOf(draft, rollout)\n  if (fact.type",
+      },
+      {
+        file: 'rollout/authority.ts',
+        find: 'kept(record.losses, deploys)',
+        replace: 'record.losses',
+      },
+    ],
+    catch: { scenarios: ['lost-by-the-demoted'] },
+  },
 ]

@@ -3,6 +3,8 @@ import {
   type Block,
   type Certificate,
   crashesSurvived,
+  type Fact,
+  type FactOf,
   type HostName,
   liarsTolerated,
   type RolloutId,
@@ -164,13 +166,33 @@ function roundFaults(
   })
 }
 
-/** A hold that no operator's release names, whoever signed either. */
-function isHeld({ facts, rollout }: TwinInput): boolean {
-  const holds = facts.flatMap((fact) => {
-    return fact.type === 'rollout.hold' && fact.body.rollout === rollout.id ? [fact] : []
-  })
+/** A hold that no operator's release names. What a key said after its revocation does neither. */
+function isHeld({ facts, rollout, trust }: TwinInput): boolean {
+  const revocations: FactOf<'key.revoke'>[] = []
+  const holds: FactOf<'rollout.hold'>[] = []
+  for (const fact of facts) {
+    if (fact.type === 'key.revoke' && isRevocation(fact, trust)) revocations.push(fact)
+    const isWord = fact.type === 'rollout.hold' && fact.body.rollout === rollout.id
+    if (isWord && !isSilenced(fact, revocations)) holds.push(fact)
+  }
   const lifted = holds.flatMap(({ body }) => (body.kind === 'off' ? body.releases : []))
   return holds.some(({ id, body }) => body.kind === 'on' && !lifted.includes(id))
+}
+
+/** By an admin, or by the key itself in the first fact of a session. */
+function isRevocation({ author, seq, body }: FactOf<'key.revoke'>, { root }: Trust): boolean {
+  return author === body.key ? seq === 0 : root.admins.includes(author)
+}
+
+/** Whether a revocation that the log pinned before the fact does not vouch for it. */
+function isSilenced(
+  { author, session, seq }: Fact,
+  revocations: readonly FactOf<'key.revoke'>[],
+): boolean {
+  return revocations.some(({ body }) => {
+    const vouched = body.feeds.find((feed) => feed.session === session)?.seq ?? -1
+    return body.key === author && seq > vouched
+  })
 }
 
 /** S5: a plan over a host whose last rollout was halted names that rollout as replaced. */

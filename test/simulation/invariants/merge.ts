@@ -53,9 +53,20 @@ export function s16Refold(
 ): readonly string[] {
   const folded = foldFacts(EMPTY_VIEW, shuffle(facts, random), live.trust)
   const view = withAuthority(folded, live.trust, live.state)
-  return digestOf({ ...live, view }) === digestOf(live)
-    ? []
-    : [`${name} shows another state than its ${facts.length} facts give`]
+  const broken: string[] = []
+  if (digestOf({ ...live, view }) !== digestOf(live))
+    broken.push(`${name} shows another state than its ${facts.length} facts give`)
+  if (wordsText(view) !== wordsText(live.view))
+    broken.push(`${name} counts other words of operators than its ${facts.length} facts give`)
+  return broken
+}
+
+/** What counts of what operators said of the rollouts, by the ids of their facts. */
+function wordsText({ rollouts }: FleetView): string {
+  const words = [...rollouts].flatMap(([id, { halts, holds, losses }]) =>
+    [...halts.keys(), ...holds.keys(), ...losses.keys()].map((fact) => `${id} ${fact}`),
+  )
+  return words.sort().join()
 }
 
 /** S16 against a derivation that begins anew: what a node acts on is what its knowledge asks of it now. */
