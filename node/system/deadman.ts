@@ -206,9 +206,14 @@ class ScriptDeadman implements FileDeadman {
     const giveUp = (await uptimeMs()) + DEADMAN_START_MS_MAX
     while (!(await this.#isWatched(token))) {
       const found = await this.#read()
+      const fired = found?.marker === 'fired' && found.terms.token === token
       // It is at the end of its work already.
-      if (found?.marker === 'fired' && found.terms.token === token && found.end) return
-      if ((await uptimeMs()) > giveUp) throw busy(token, 'without its script')
+      if (fired && found.end) return
+      if ((await uptimeMs()) > giveUp) {
+        // Where a full disk does not take its name, it goes back all the same.
+        if (fired) return
+        throw busy(token, 'without its script')
+      }
       await new Promise((resolve) => setTimeout(resolve, POLL_MS))
     }
   }
