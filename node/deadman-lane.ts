@@ -6,7 +6,7 @@
  * without a way back.
  */
 import type { HostEffect, HostEvent } from '../rollout/index.ts'
-import { backoffMs, Pauses } from './pause.ts'
+import { Pauses } from './pause.ts'
 import type { Clock, Deadman, Logger } from './ports.ts'
 
 /** What the host machine wants of the deadman. */
@@ -79,14 +79,9 @@ export class DeadmanLane {
     return await this.#deadman.disarm(token)
   }
 
-  async #insist(what: string, ask: () => Promise<boolean>): Promise<boolean> {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await ask()
-      } catch (error) {
-        this.#log.error({ error: String(error) }, `the deadman could not be ${what}: trying again`)
-        await this.#pauses.wait(backoffMs(tries))
-      }
-    }
+  #insist(what: string, ask: () => Promise<boolean>): Promise<boolean> {
+    return this.#pauses.insist(ask, (error) =>
+      this.#log.error({ error: String(error) }, `the deadman could not be ${what}: trying again`),
+    )
   }
 }

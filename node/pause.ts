@@ -38,6 +38,18 @@ export class Pauses {
     })
   }
 
+  /** Asks until it is answered, with a longer pause after each failure; `failed` hears of every one. */
+  async insist<T>(ask: () => Promise<T>, failed: (error: unknown) => void): Promise<T> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await ask()
+      } catch (error) {
+        failed(error)
+        await this.wait(backoffMs(tries))
+      }
+    }
+  }
+
   /** Ends every wait now: something has come that may help. */
   wake(): void {
     for (const done of [...this.#waiting.keys()]) done()

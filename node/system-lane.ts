@@ -146,15 +146,12 @@ export class SystemLane {
    * The machine goes back itself only when a deadman that fired had its time (S9). Two ways back at
    * once, or one that comes to an end after the other, would leave what runs to chance.
    */
-  async #endDeadman(): Promise<void> {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await this.#system.deadman.end()
-      } catch (error) {
-        this.#log.error({ error: String(error) }, 'the deadman could not be ended: trying again')
-        await this.#pauses.wait(backoffMs(tries))
-      }
-    }
+  #endDeadman(): Promise<void> {
+    return this.#pauses.insist(
+      () => this.#system.deadman.end(),
+      (error) =>
+        this.#log.error({ error: String(error) }, 'the deadman could not be ended: trying again'),
+    )
   }
 
   /** The old generation runs; a disk that is full for a moment must not leave the new one booting. */

@@ -11,7 +11,7 @@ import type { ActivationOutcome } from '../ports.ts'
 import { ACTIVATE_SCRIPT } from './deadman-script.ts'
 import { writeDurably } from './durable.ts'
 import { runDetached, type Supervisor } from './launch.ts'
-import { isAlive } from './processes.ts'
+import { isAlive, sendSignal } from './processes.ts'
 import { type Environment, runProgram } from './program.ts'
 import { TaskQueue } from './task-queue.ts'
 
@@ -121,7 +121,7 @@ class ScriptActivator implements Activator {
     const name = { pid: Number(pid), start }
     for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
       const giveUp = Date.now() + COMMAND_KILL_GRACE_MS
-      if (await isAlive(name)) endGroupOf(name.pid, signal)
+      if (await isAlive(name)) sendSignal(-name.pid, signal)
       while ((await isAlive(name)) && Date.now() < giveUp) {
         await new Promise((resolve) => setTimeout(resolve, 20))
       }
@@ -137,11 +137,3 @@ class ScriptActivator implements Activator {
 
 /** `systemctl stop` waits for the unit's TimeoutStopSec of 5 s and a little more. */
 const STOP_MS = 30_000
-
-function endGroupOf(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(-pid, signal)
-  } catch {
-    // It ended while we looked.
-  }
-}

@@ -43,7 +43,7 @@ export async function endSession(leader: ProcessName, withinMs: number): Promise
         'It waits for a disk that does not answer: look at the disk, or start the machine again.',
       )
     }
-    for (const pid of members) kill(pid)
+    for (const pid of members) sendSignal(pid, 'SIGKILL')
     await new Promise((resolve) => setTimeout(resolve, SESSION_POLL_MS))
   }
 }
@@ -76,10 +76,11 @@ async function statOf(pid: number): Promise<Stat | undefined> {
   return { runs: state !== 'Z' && state !== 'X', session: Number(session), start }
 }
 
-function kill(pid: number): void {
+/** Sends `signal` to a process, or to the group `-pid`; one that has ended meanwhile needs none. */
+export function sendSignal(pid: number, signal: NodeJS.Signals): void {
   try {
-    process.kill(pid, 'SIGKILL')
+    process.kill(pid, signal)
   } catch {
-    // It ended while we looked.
+    // It has ended: nothing to end.
   }
 }

@@ -9,6 +9,7 @@ import {
   COMMAND_OUTPUT_BYTES_MAX,
   COMMAND_TAIL_CHARS_MAX,
 } from '../limits.ts'
+import { sendSignal } from './processes.ts'
 
 /** The variables of a program's environment. */
 export type Environment = Readonly<Record<string, string>>
@@ -70,18 +71,10 @@ export function runProgram(
 const DRAIN_MS = 200
 
 /** Ends a process group: SIGTERM, and SIGKILL after a grace. */
-export function endGroup(child: ChildProcess): void {
-  signalGroup(child.pid, 'SIGTERM')
-  setTimeout(() => signalGroup(child.pid, 'SIGKILL'), COMMAND_KILL_GRACE_MS)
-}
-
-function signalGroup(pid: number | undefined, signal: NodeJS.Signals): void {
+export function endGroup({ pid }: ChildProcess): void {
   if (pid === undefined) return
-  try {
-    process.kill(-pid, signal)
-  } catch {
-    // The whole group has ended already: nothing to end.
-  }
+  sendSignal(-pid, 'SIGTERM')
+  setTimeout(() => sendSignal(-pid, 'SIGKILL'), COMMAND_KILL_GRACE_MS)
 }
 
 class Output {
