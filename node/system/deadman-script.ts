@@ -120,8 +120,37 @@ go_back() {
   sync
 }
 
+# end_session PID START: ends what a script left that was PID, in the session that was its own.
+end_session() {
+  leader=$1
+  start_of "$leader" && [ "$start" != "$2" ] && return 0
+  tries=50 left=1
+  while [ "$left" = 1 ] && [ "$tries" -gt 0 ]; do
+    left=0
+    for file in /proc/[0-9]*/stat; do
+      stat=
+      read -r stat 2>/dev/null <"$file" || continue
+      set -f
+      set -- \${stat##*) }
+      set +f
+      if [ "$4" = "$leader" ] && [ "$1" != Z ]; then
+        pid=\${file#/proc/}
+        kill -KILL "\${pid%/stat}" 2>/dev/null
+        left=1
+      fi
+    done
+    [ "$left" = 0 ] || sleep 0.1
+    tries=$((tries - 1))
+  done
+}
+
 # From here on only the firing can end us: a closing terminal or a stopping daemon does not.
 trap '' HUP INT TERM
+
+# One that died may have left a step of its way back running: two at once would undo each other.
+pid= began= whose=
+read -r pid began whose 2>/dev/null <watcher
+[ "$whose" = "$token" ] && [ "$pid" != "$$" ] && end_session "$pid" "$began"
 
 # Our name before anything is done: who ends a way back has to find all of it.
 start_of $$

@@ -7,7 +7,8 @@
  *     terms.N      what to do and when; means nothing without one of the next three
  *     armed.N      the script goes back when the deadline of terms.N is over
  *     disarmed.N   it was stopped in time
- *     fired.N      it goes back; done.ok.N or done.failed.N say how that ended, log.N what was printed
+ *     fired.N      it goes back; done.ok.N or done.failed.N say how that ended, log.N what was printed.
+ *                  The script writes them, or we do when we have ended it
  *     watcher      process id, start time and token of the script
  *
  * A renewal moves armed.N to armed.N+1 (whose terms lie there already), a disarming to disarmed.N,
@@ -206,14 +207,11 @@ class ScriptDeadman implements FileDeadman {
     const giveUp = (await uptimeMs()) + DEADMAN_START_MS_MAX
     while (!(await this.#isWatched(token))) {
       const found = await this.#read()
+      const late = (await uptimeMs()) > giveUp
+      // It has ended already, or goes back all the same where a full disk does not take its name.
       const fired = found?.marker === 'fired' && found.terms.token === token
-      // It is at the end of its work already.
-      if (fired && found.end) return
-      if ((await uptimeMs()) > giveUp) {
-        // Where a full disk does not take its name, it goes back all the same.
-        if (fired) return
-        throw busy(token, 'without its script')
-      }
+      if (fired && (found.end || late)) return
+      if (late) throw busy(token, 'without its script')
       await new Promise((resolve) => setTimeout(resolve, POLL_MS))
     }
   }

@@ -63,9 +63,11 @@ export async function forbidRestart(
   env: Environment,
 ): Promise<void> {
   if (supervisor !== 'systemd') return
-  const arguments_ = ['stop', '--no-block', `${unit}.service`]
   // A unit that is gone already cannot be stopped, which is as well.
-  await runProgram('systemctl', arguments_, { env, timeoutMs: NIX_COMMAND_MS_MAX })
+  await runProgram('systemctl', ['stop', '--no-block', `${unit}.service`], {
+    env,
+    timeoutMs: NIX_COMMAND_MS_MAX,
+  })
 }
 
 /** Starts `job` and waits for its end; after `timeoutMs` it is ended, its children too. */

@@ -1,28 +1,33 @@
 /**
  * The deadman with real processes and short deadlines: it must work when nothing of ours runs, so
- * this is the one place that waits for real time, always for a condition and never longer than 10 s.
+ * that these tests wait for real time (`deadman-folder.ts`).
  */
 import { spawn, spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { rename, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { DeadmanOptions, FileDeadman } from '../../../node/system/deadman.ts'
+import { describe, expect, it } from 'vitest'
 import { openDeadman } from '../../../node/system/deadman.ts'
 import { DEADMAN_SCRIPT } from '../../../node/system/deadman-script.ts'
-
 import { suiteNeeds } from '../../require.ts'
+import {
+  FAR_MS,
+  isDone,
+  isRunning,
+  killWatcher,
+  linesOf,
+  NEAR_MS,
+  opened,
+  optionsFor,
+  root,
+  step,
+  until,
+  useDeadmanFolder,
+  watcherPid,
+  wentBack,
+} from './deadman-folder.ts'
 
-const FAR_MS = 60_000
-const NEAR_MS = 300
-
-let root: string
-
-beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), 'nixfleet-deadman-'))
-})
-afterEach(() => rmSync(root, { recursive: true, force: true }))
+useDeadmanFolder()
 
 describe('the script', () => {
   it('holds nothing that differs between hosts, and no JavaScript', () => {
@@ -238,89 +243,6 @@ describe('a disarming', () => {
   })
 })
 
-describe('a way back that hangs and is ended', () => {
-  /** Shields itself from what can be shielded from, and begins something in a session of its own. */
-  const hanging = [
-    'setsid sleep 600 & echo $! >"$1/service"',
-    `trap '' TERM INT HUP`,
-    'echo $$ >"$1/hangs.new" && mv "$1/hangs.new" "$1/hangs"',
-    'while :; do sleep 600; done',
-  ]
-
-  async function hung(): Promise<FileDeadman> {
-    const argv = ['sh', '-c', hanging.join('; '), 'sh', root] as const
-    const steps = [{ argv, timeoutMs: 600_000 }, step('late')]
-    const wayBack = () => ({ activationPidFile: join(root, 'activation.pid'), steps })
-    const deadman = await opened({ wayBack })
-    await deadman.arm({ token: 'r1', target: 'old', afterMs: 1 })
-    await until(async () => readdirSync(root).includes('hangs'))
-    return deadman
-  }
-
-  const pidOf = (name: string) => Number(readFileSync(join(root, name), 'utf8'))
-
-  it('is over, counts as failed, and never comes to its end', async () => {
-    const deadman = await hung()
-    const script = watcherPid()
-    await deadman.end()
-    expect(await deadman.state()).toMatchObject({ kind: 'fired', done: true, ok: false })
-    expect([script, pidOf('hangs')].map(isRunning)).toEqual([false, false])
-    const after = await opened()
-    expect(await after.state()).toMatchObject({ kind: 'fired', done: true, ok: false })
-    expect(isRunning(watcherPid())).toBe(false)
-    expect(wentBack()).toEqual([])
-    await after.arm({ token: 'r2', target: 'old', afterMs: 1 })
-    await until(async () => isDone(after))
-    expect(wentBack()).toEqual(['old'])
-    process.kill(pidOf('service'), 'SIGKILL')
-  })
-
-  it('leaves alone what began a session of its own: it may be a service', async () => {
-    const deadman = await hung()
-    await deadman.end()
-    expect(isRunning(pidOf('service'))).toBe(true)
-    process.kill(pidOf('service'), 'SIGKILL')
-  })
-
-  it('is found also when its script was killed', async () => {
-    const deadman = await hung()
-    const first = pidOf('hangs')
-    await killWatcher()
-    expect(isRunning(first)).toBe(true)
-    await deadman.end()
-    expect(isRunning(first)).toBe(false)
-    process.kill(pidOf('service'), 'SIGKILL')
-  })
-
-  it('is found when the daemon started its script again', async () => {
-    const steps = [{ argv: ['sleep', '600'] as [string, string], timeoutMs: 600_000 }]
-    const wayBack = () => ({ activationPidFile: join(root, 'activation.pid'), steps })
-    const deadman = await opened({ wayBack })
-    await deadman.arm({ token: 'r1', target: 'old', afterMs: FAR_MS })
-    await killWatcher()
-    const first = watcherPid()
-    await rename(join(root, 'armed.1'), join(root, 'fired.1'))
-    const after = await opened()
-    await until(async () => watcherPid() !== first && isRunning(watcherPid()))
-    const script = watcherPid()
-    await after.end()
-    expect(isRunning(script)).toBe(false)
-    expect(await after.state()).toMatchObject({ kind: 'fired', done: true, ok: false })
-  })
-
-  it('spares whoever got the number of a script that is gone', async () => {
-    const deadman = await opened()
-    await deadman.arm({ token: 'r1', target: 'old', afterMs: FAR_MS })
-    await killWatcher()
-    await rename(join(root, 'armed.1'), join(root, 'fired.1'))
-    const bystander = spawn('sleep', ['600'], { detached: true })
-    await writeFile(join(root, 'watcher'), `${bystander.pid} 1 r1\n`)
-    await deadman.end()
-    expect(bystander.exitCode ?? bystander.signalCode).toBe(null)
-    bystander.kill('SIGKILL')
-  })
-})
-
 describe('after a crash', () => {
   it('a half-way script is started again and finishes', async () => {
     const deadman = await opened()
@@ -404,30 +326,6 @@ async function race(index: number): Promise<boolean> {
   return won
 }
 
-function opened(changes: Partial<DeadmanOptions> = {}): Promise<FileDeadman> {
-  return openDeadman({ ...optionsFor(root, join(root, 'back.log')), ...changes })
-}
-
-function optionsFor(directory: string, log: string): DeadmanOptions {
-  return {
-    directory,
-    supervisor: 'session',
-    env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' },
-    bootId: async () => 'boot-1',
-    bootIdFile: '/nonexistent/boot_id',
-    bootDefault: async () => 'old',
-    wayBack: (target) => ({
-      activationPidFile: join(root, 'activation.pid'),
-      steps: [step(target, log)],
-    }),
-  }
-}
-
-function step(target: string, log: string = join(root, 'back.log')) {
-  const argv = ['sh', '-c', 'printf "%s\\n" "$1" >>"$2"', 'sh', target, log] as const
-  return { argv: [...argv] as [string, ...string[]], timeoutMs: 5_000 }
-}
-
 function armInAnotherProcess(afterMs: number): ReturnType<typeof spawn> {
   const source = `
     import { openDeadman } from ${JSON.stringify(resolve('node/system/deadman.ts'))}
@@ -453,47 +351,4 @@ function armInAnotherProcess(afterMs: number): ReturnType<typeof spawn> {
 function ownName(pidFile: string, rest: string): string {
   const stat = `read -r stat </proc/$$/stat; set -f; set -- \${stat##*) }`
   return `${stat}; printf '%s %s\\n' $$ \${20} >'${pidFile}'; ${rest}`
-}
-
-async function killWatcher(): Promise<void> {
-  const pid = watcherPid()
-  process.kill(pid, 'SIGKILL')
-  await until(async () => !isRunning(pid))
-}
-
-function watcherPid(): number {
-  return Number(readFileSync(join(root, 'watcher'), 'utf8').split(' ')[0])
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
-  } catch {
-    return false
-  }
-}
-
-async function isDone(deadman: FileDeadman): Promise<boolean> {
-  const state = await deadman.state()
-  return state.kind === 'fired' && state.done
-}
-
-function wentBack(): string[] {
-  return linesOf(join(root, 'back.log'))
-}
-
-function linesOf(path: string): string[] {
-  try {
-    return readFileSync(path, 'utf8').split('\n').filter(Boolean)
-  } catch {
-    return []
-  }
-}
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  const giveUp = Date.now() + 10_000
-  while (!(await condition())) {
-    if (Date.now() > giveUp) throw new Error(`expected a condition to hold within 10 s`)
-    await new Promise((done) => setTimeout(done, 10))
-  }
 }
