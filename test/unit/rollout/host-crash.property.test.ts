@@ -86,15 +86,24 @@ describe.each(Object.entries(FATES))('%s', (_, strike) => {
   })
 })
 
+/** A host whose second rollout nobody confirmed any more: its deadman has fired, and leads to the first. */
+function fired(script: 'works' | 'hangs'): World {
+  const world = committed(1)
+  world.orders(...history(1), ordersFor(2, started()))
+  world.rest(3_000)
+  expect(world.last(2)).toBe('CONFIRMED')
+  world.hangs = script === 'hangs'
+  world.pass(LIFE_MS)
+  expect(world.deadman).toMatchObject({ kind: 'fired', done: false, target: 'gen-1' })
+  return world
+}
+
+const TAKEN_BACK = ordersFor(1, { ...started(), halted: true, revert: true, revertWhy: 'halt' })
+
 describe('a power cut while the deadman goes back', () => {
   it('ends its script for good: the host goes home by itself, also past where it led', () => {
-    const world = committed(1)
-    world.orders(...history(1), ordersFor(2, started()))
-    world.rest(3_000)
-    expect(world.last(2)).toBe('CONFIRMED')
-    world.pass(LIFE_MS)
-    expect(world.deadman).toMatchObject({ kind: 'fired', done: false, target: 'gen-1' })
-    world.orders(ordersFor(1, { ...started(), halted: true, revert: true, revertWhy: 'halt' }))
+    const world = fired('works')
+    world.orders(TAKEN_BACK)
     world.reboot(false)
     world.restart()
     world.rest(100_000, 5_000)
@@ -106,13 +115,9 @@ describe('a power cut while the deadman goes back', () => {
 
 describe('a deadman whose script hangs', () => {
   it('is ended before the host goes home by itself, also past where it led', () => {
-    const world = committed(1)
-    world.orders(...history(1), ordersFor(2, started()))
-    world.rest(3_000)
-    world.hangs = true
-    world.tick(LIFE_MS)
-    expect(world.deadman).toMatchObject({ kind: 'fired', done: false, target: 'gen-1' })
-    world.orders(ordersFor(1, { ...started(), halted: true, revert: true, revertWhy: 'halt' }))
+    const world = fired('hangs')
+    world.tick()
+    world.orders(TAKEN_BACK)
     world.rest(RULES.timing.activateMs, 5_000)
     expect(world.done.some(({ kind }) => kind === 'revert')).toBe(false)
     world.rest(1_000_000, 5_000)
@@ -125,20 +130,26 @@ describe('a deadman whose script hangs', () => {
     expect(world.state.deadman).toBeUndefined()
   })
 
-  it('is ended also where the host finds itself at home after a restart', () => {
+  it('is ended also where a stuck host finds its old generation running', () => {
     const world = committed(1)
     world.orders(...history(1), ordersFor(2, started()))
     world.rest(3_000)
+    world.broken = new Set(['gen-1'])
+    world.orders(...history(1), ordersFor(2, { ...started(), failed: [0] }))
+    world.rest(2_000)
+    expect(world.last(2)).toBe('STUCK(peers)')
+    world.broken = new Set()
     world.hangs = true
-    world.tick(LIFE_MS)
+    world.pass(LIFE_MS)
+    expect(world.deadman).toMatchObject({ kind: 'fired', done: false, target: 'gen-1' })
     // It has switched, and hangs in what comes after.
+    Object.assign(world, { running: 'gen-1', bootDefault: 'gen-1' })
     world.crash()
-    world.running = 'gen-1'
     world.restart()
     world.rest(1_000_000, 5_000)
-    expect(world.last(2)).toBe('REVERTED(unconfirmed)')
-    expect(world.done).toContainEqual(expect.objectContaining({ kind: 'revert', overtakes: true }))
+    expect(world.last(2)).toBe('REVERTED(peers)')
     expect(world.deadman).toMatchObject({ kind: 'fired', done: true, ok: false })
+    expect(world.state.deadman).toBeUndefined()
   })
 })
 
