@@ -37,6 +37,8 @@ export interface MemoryBehaviour {
   readonly activateMs?: number | undefined
   /** Its switch ends with an error, or not at all. */
   readonly activation?: 'ok' | 'fails' | 'hangs' | undefined
+  /** The deadman's switch to it does not end; the daemon's goes as `activation` says. */
+  readonly wayBackHangs?: boolean | undefined
   /** When its own checks fail, counted from the end of its switch. */
   readonly insideBad?: Span | undefined
   /** When checks by its peers fail. */
@@ -139,8 +141,9 @@ export class MemoryMachine {
     by: Switcher = 'daemon',
   ): Promise<ActivationOutcome> {
     this.#switching?.stop('ended by another activation')
-    const { activation = 'ok', activateMs = 0 } = this.#behaviour(generation)
-    const late = activation === 'hangs' || activateMs > timeoutMs
+    const { activation = 'ok', activateMs = 0, wayBackHangs = false } = this.#behaviour(generation)
+    const hangs = activation === 'hangs' || (wayBackHangs && by === 'deadman')
+    const late = hangs || activateMs > timeoutMs
     return new Promise((resolve) => {
       const end = (outcome: ActivationOutcome): void => {
         cancel()

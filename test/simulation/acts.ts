@@ -92,6 +92,9 @@ export class Stage {
       case 'collect':
         this.#collect(world.name(act.host))
         break
+      case 'hang':
+        world.hangWaysBack(world.name(act.host))
+        break
       case 'lose-disk':
         this.#snapshots.lose(act)
         break
@@ -353,6 +356,7 @@ export class Stage {
         | 'reconfig'
         | 'fork'
         | 'collect'
+        | 'hang'
       >
     >,
   ): void {

@@ -102,6 +102,8 @@ export type Act = { readonly at: number } & (
   | { readonly kind: 'snapshot'; readonly host: number }
   /** Only in kept scenarios: the host's key signs two facts for one place of its feed. */
   | { readonly kind: 'fork'; readonly host: number }
+  /** Only in kept scenarios: what the host's deadman does hangs from now on, until it is ended. */
+  | { readonly kind: 'hang'; readonly host: number }
   /** Only in kept scenarios: somebody deletes what the host would go back to. */
   | { readonly kind: 'collect'; readonly host: number }
   | {

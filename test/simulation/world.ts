@@ -63,6 +63,7 @@ export class World {
   readonly #slow = new Map<HostName, number>()
   readonly #kinds = new Map<string, ReleaseKind>()
   readonly #killed = new Set<string>()
+  readonly #hanging = new Set<HostName>()
   readonly #told = new Set<string>()
 
   constructor(scenario: Scenario, options: WorldOptions = {}) {
@@ -74,7 +75,10 @@ export class World {
     this.fleet = new SimFleet({
       ...{ hosts, voters, seed, timing, faultModel },
       signer: realSignatures ? ED25519 : CHEAP_SIGNER,
-      behaviour: (_, generation) => this.#behaviour(generation),
+      behaviour: (host, generation) => ({
+        ...this.#behaviour(generation),
+        wayBackHangs: this.#hanging.has(host),
+      }),
       log: (host, level, fields, message) => this.#logged(host, level, fields, message),
       hub: (clock) => {
         hub = new FaultyHub({ clock, seed, count: (fault) => this.coverage.add(fault) })
@@ -154,6 +158,11 @@ export class World {
   /** Lets every write of a daemon take `ms`; 0 makes it fast again. */
   slow(host: HostName, ms: number): void {
     this.#slow.set(host, ms)
+  }
+
+  /** From now on what the host's deadman does takes until it is ended. */
+  hangWaysBack(host: HostName): void {
+    this.#hanging.add(host)
   }
 
   /** What a generation does wherever it runs. */

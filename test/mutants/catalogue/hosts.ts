@@ -145,6 +145,30 @@ export const HOSTS: readonly Mutant[] = [
     catch: { scenarios: ['slow-at-commit'] },
   },
   {
+    name: 'hanging-deadman-goes-on',
+    rule: 'SPEC §12: no host goes back by itself before a deadman that hangs is ended',
+    edits: [
+      {
+        file: 'node/system-lane.ts',
+        find: 'if (effect.overtakes) await',
+        replace: "if (effect.overtakes && generation === '') await",
+      },
+    ],
+    catch: { scenarios: ['way-back-hangs'] },
+  },
+  {
+    name: 'hanging-deadman-is-waited-for',
+    rule: 'SPEC §12: no host waits for a deadman for longer than two activations',
+    edits: [
+      {
+        file: 'rollout/host-deadman.ts',
+        find: "if (deadman.step !== 'fired') return true",
+        replace: 'if (FIRED_ACTIVATIONS > 0) return true',
+      },
+    ],
+    catch: { scenarios: ['way-back-hangs'] },
+  },
+  {
     name: 'back-to-the-oldest',
     rule: 'SPEC §12: back is the newest entry of the own stack, never another generation',
     edits: [
