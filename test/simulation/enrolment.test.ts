@@ -6,7 +6,6 @@ import type { Runtime } from '../../node/runtime.ts'
 import {
   DEMO,
   decodeEnrollAnswer,
-  deriveHostKeys,
   type EnrollAnswer,
   type EnrollRequest,
   encodeEnrollQuestion,
@@ -14,14 +13,13 @@ import {
   type KeyPair,
   keyPair,
   sha256,
-  signEnroll,
   utf8,
 } from '../../protocol/index.ts'
 import { invitesOf } from '../../rollout/index.ts'
 import { SimFleet } from './fleet.ts'
+import { requestOf, TICKET } from './newcomers.ts'
 
 const keyOf = (label: string): KeyPair => keyPair(sha256(utf8(label)))
-const TICKET = keyOf('ticket')
 
 class Site {
   readonly fleet = new SimFleet({ hosts: 3, timing: DEMO, seed: 11 })
@@ -43,9 +41,7 @@ class Site {
   }
 
   request(invite: string, name: string, ticket = TICKET, fleet = this.#fleetId): EnrollRequest {
-    const { fact, transport, cosign } = deriveHostKeys(sha256(utf8(name)))
-    const host = { transport: transport.publicKey, cosign: cosign.publicKey, addresses: [] }
-    return signEnroll({ invite, name, host }, { fleet, key: fact, ticket })
+    return requestOf(name, invite, { fleet, ticket })
   }
 
   async ask(at: number, bytes: Uint8Array, ticket = TICKET): Promise<string> {

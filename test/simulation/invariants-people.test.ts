@@ -1,29 +1,24 @@
 /** S3 for who wants in notices a request that nobody may take, and one that may not wait. */
 import { describe, expect, it } from 'vitest'
 import {
-  deriveHostKeys,
   type FactBodies,
   type FactOf,
   type FactType,
   fromHex,
-  keyPair,
   NO_FACT,
   openEnroll,
   openFact,
   sealFact,
-  sha256,
-  signEnroll,
   toHex,
-  utf8,
 } from '../../protocol/index.ts'
 import type { InviteStanding, RequestStanding } from '../../rollout/index.ts'
 import { CHEAP_SIGNER, SimFleet } from './fleet.ts'
 import { s3Invited, s3Waiting } from './invariants/newcomers.ts'
+import { requestOf, TICKET } from './newcomers.ts'
 import { READER } from './violation.ts'
 
 const { trust, admin } = new SimFleet({ hosts: 1, signer: CHEAP_SIGNER })
 const { fleet } = trust
-const ticket = keyPair(sha256(utf8('ticket')))
 const NOT_AFTER = 1_000
 
 function said<T extends FactType>(type: T, body: FactBodies[T], ts = 0): FactOf<T> {
@@ -34,16 +29,13 @@ function said<T extends FactType>(type: T, body: FactBodies[T], ts = 0): FactOf<
 }
 
 const invite = said('invite.open', {
-  ...{ group: 'site', key: ticket.publicKey, role: 'host', tags: [], groups: [], channels: [] },
+  ...{ group: 'site', key: TICKET.publicKey, role: 'host', tags: [], groups: [], channels: [] },
   ...{ expires: 0, uses: 1, notAfter: NOT_AFTER, why: '' },
 })
 const revoked = said('invite.revoke', { invite: invite.id, why: '' })
 
 function asks(name: string, ts = 0): FactOf<'enroll.request'> {
-  const { fact, transport, cosign } = deriveHostKeys(sha256(utf8(name)))
-  const host = { transport: transport.publicKey, cosign: cosign.publicKey, addresses: [] }
-  const keys = { fleet, key: fact, ticket, signer: CHEAP_SIGNER }
-  const { bytes } = signEnroll({ invite: invite.id, name, host }, keys)
+  const { bytes } = requestOf(name, invite.id, { fleet, signer: CHEAP_SIGNER })
   return said('enroll.request', { request: toHex(bytes) }, ts)
 }
 

@@ -7,8 +7,12 @@ import type { Runtime } from '../../node/runtime.ts'
 import {
   decodeEnrollAnswer,
   deriveHostKeys,
+  type EnrollRequest,
   encodeEnrollQuestion,
+  type Hash,
+  type KeyPair,
   keyPair,
+  type Signer,
   sha256,
   signEnroll,
   utf8,
@@ -16,7 +20,20 @@ import {
 import type { ActOf } from './scenario.ts'
 import type { World } from './world.ts'
 
-const TICKET = keyPair(sha256(utf8('ticket')))
+/** The key of every ticket: an invite names it, and whoever asks by it signs with it. */
+export const TICKET: KeyPair = keyPair(sha256(utf8('ticket')))
+
+/** What a newcomer asks by an invite; its keys are made of its name. */
+export function requestOf(
+  name: string,
+  invite: string,
+  { fleet, signer, ticket = TICKET }: { fleet: Hash; signer?: Signer; ticket?: KeyPair },
+): EnrollRequest {
+  const { fact, transport, cosign } = deriveHostKeys(sha256(utf8(name)))
+  const host = { transport: transport.publicKey, cosign: cosign.publicKey, addresses: [] }
+  const keys = { fleet, key: fact, ticket, ...(signer && { signer }) }
+  return signEnroll({ invite, name, host }, keys)
+}
 
 export class Newcomers {
   readonly #world: World
@@ -51,10 +68,8 @@ export class Newcomers {
 
   async #knock(node: Runtime, name: string): Promise<void> {
     const { fleet, trace } = this.#world
-    const { fact, transport, cosign } = deriveHostKeys(sha256(utf8(name)))
-    const host = { transport: transport.publicKey, cosign: cosign.publicKey, addresses: [] }
-    const keys = { fleet: fleet.trust.fleet, key: fact, ticket: TICKET, signer: fleet.signer }
-    const { bytes } = signEnroll({ invite: this.#invite, name, host }, keys)
+    const by = { fleet: fleet.trust.fleet, signer: fleet.signer }
+    const { bytes } = requestOf(name, this.#invite, by)
     const question = encodeEnrollQuestion({ request: bytes })
     const answer = decodeEnrollAnswer(await new EnrolDesk(node).answer(question, TICKET.publicKey))
     trace.note('scenario', 'answer at the door', () => JSON.stringify(answer))
